@@ -1,0 +1,21 @@
+/* The secrets region: one private anonymous mapping (kept out of dumps and of swap where allowed) that holds
+ * provider credentials by name. Filled by the master before it forks; a process that has no use for them
+ * calls secret_forget at its start, which wipes and unmaps its copy. Environment variables that were read are
+ * wiped. */
+#ifndef COMMON_SECRET_H
+#define COMMON_SECRET_H
+
+#include "error.h"
+#include "str.h"
+
+int secret_init(struct error *err);
+/* Takes the value of an environment variable into the region under `name` and wipes it from the environment,
+ * or, when it was wiped before, keeps the one taken then. -1: it is not set, or empty. */
+int secret_from_env(const char *name, const char *variable, struct error *err);
+/* The first line of a file that only its owner can read. */
+int secret_from_file(const char *name, const char *path, struct error *err);
+/* Empty when there is none (or after secret_forget). Never log it. */
+struct str secret_get(const char *name);
+void secret_forget(void);
+
+#endif

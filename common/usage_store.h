@@ -1,0 +1,53 @@
+/* Usage rows and their roll-ups in LMDB (state_dir/store/usage). The ledger writes, the admin process reads.
+ */
+#ifndef COMMON_USAGE_STORE_H
+#define COMMON_USAGE_STORE_H
+
+#include "error.h"
+#include "str.h"
+#include "usage.h"
+
+struct usage_store;
+
+/* How far a slot's ring has been taken over: rows with seq < next are in the store. */
+struct usage_position {
+    uint64_t segment; /* shm segment id: positions of another segment mean nothing */
+    uint64_t next;
+};
+
+struct usage_store *usage_store_open(const char *state_dir, bool writer, uint64_t max_bytes,
+                                     struct error *err);
+void usage_store_close(struct usage_store **s);
+
+/* The ledger's batch: one transaction with rows, roll-ups and positions, durable when commit returns 0. */
+int usage_store_begin(struct usage_store *s, struct error *err);
+int usage_store_position(struct usage_store *s, uint32_t slot, struct usage_position *out, struct error *err);
+int usage_store_set_position(struct usage_store *s, uint32_t slot, struct usage_position pos,
+                             struct error *err);
+int usage_store_add(struct usage_store *s, const struct usage_row *row, struct error *err);
+/* -1 leaves the store as it was before begin; *full tells whether that is because it is full. */
+int usage_store_commit(struct usage_store *s, bool *full, struct error *err);
+void usage_store_abort(struct usage_store *s);
+
+/* One group of a roll-up. */
+struct usage_sum {
+    uint64_t requests, errors /* status >= 400 or 0 */, cache_hits, killed, cost_unknown;
+    struct usage_tokens tokens;
+    uint64_t cost_pico, saved_pico;
+    uint64_t latency_us_total, ttft_us_total, ttft_count;
+};
+
+enum usage_dimension { BY_DAY, BY_DEPARTMENT, BY_TEAM, BY_KEY, BY_MODEL, BY_PROVIDER, USAGE_DIMENSIONS };
+
+/* Sums the days from..to ("YYYY-MM-DD" UTC, inclusive; NULL: open) by the given dimensions, in their order,
+ * and calls each() with the values of those dimensions. Sorted by them. */
+int usage_store_query(struct usage_store *s, const enum usage_dimension by[], size_t n, const char *from,
+                      const char *to,
+                      int (*each)(const char *const values[], const struct usage_sum *, void *), void *arg,
+                      struct error *err);
+/* Rows in time order, newest last, of key_id (NULL: all), from time_us on, at most `limit`. */
+int usage_store_rows(struct usage_store *s, int64_t from_us, const char *key_id, size_t limit,
+                     int (*each)(const struct usage_row *, void *), void *arg, struct error *err);
+void usage_store_reap_readers(struct usage_store *s);
+
+#endif

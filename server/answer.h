@@ -1,0 +1,34 @@
+/* Writing the answer of a request: status line, our header lines, framing, errors in the caller's dialect. */
+#ifndef SERVER_ANSWER_H
+#define SERVER_ANSWER_H
+
+#include "request.h"
+
+/* Adds a header line to the coming answer; the value is byte-checked and dropped (and logged) when it may not
+ * be sent. */
+void answer_header(struct request *r, const char *name, struct str value);
+void answer_header_u64(struct request *r, const char *name, uint64_t value);
+
+/* A whole answer: head and body in one write. Publishes the usage row first. */
+enum step answer_whole(struct request *r, int status, const char *content_type, struct str body);
+/* An error in the caller's dialect; counted. When the body has not been read whole, the connection will be
+ * closed. */
+enum step answer_failure(struct request *r, const struct failure *f);
+/* Shorthand: a formatted message, status, OpenAI code (or NULL). */
+enum step answer_error(struct request *r, int status, const char *code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* An answer in pieces (chunked; until close for HTTP/1.0). The head goes out with the first piece. */
+void answer_begin(struct request *r, int status, struct str content_type);
+/* 0, or -1 when the client is gone. */
+int answer_piece(struct request *r, struct str bytes);
+/* `last` and the final chunk in one write; publishes the usage row before. */
+int answer_end(struct request *r, struct str last);
+/* The answer broke midway: says so in the stream (in the dialect's in-band error, for SSE answers) or not at
+ * all, never ends it properly, and has the connection closed. */
+void answer_break(struct request *r, const struct failure *f, bool sse);
+
+/* dialect.c: the error object as the dialect writes it (without HTTP). */
+struct str dialect_error(enum dialect d, const struct failure *f, struct arena *a);
+
+#endif

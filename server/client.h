@@ -1,0 +1,56 @@
+/* The client's side of a worker: reads requests and writes answers on one connection, with total deadlines
+ * and minimum rates, so that a byte a second does not hold a worker. */
+#ifndef SERVER_CLIENT_H
+#define SERVER_CLIENT_H
+
+#include "buf.h"
+#include "handover.h"
+#include "http.h"
+
+struct worker;
+
+struct client {
+    struct worker *worker;
+    int fd;
+    struct conn conn;
+    int spool_fd;  /* read from here first; -1: none */
+    struct buf in; /* bytes read and not yet used (pipelined requests stay here) */
+    size_t used;   /* bytes at the front of `in` that the present request covers */
+    uint64_t
+        body_left;   /* of the present request: bytes not read yet; UINT64_MAX: chunked and not at its end */
+    bool gone;       /* the client left: nothing can be written */
+    bool must_close; /* after the present answer */
+};
+
+enum client_result {
+    CLIENT_OK,
+    CLIENT_CLOSED,   /* it closed (between requests: no fault), or left midway */
+    CLIENT_TOO_SLOW, /* the deadline passed or the rate was too low */
+    CLIENT_WAITS,    /* body not here within 100 ms: hand the connection back to be spooled */
+    CLIENT_REFUSED,  /* malformed or too large: *why says how to answer */
+};
+
+void client_init(struct client *c, struct worker *w);
+/* Takes the connection (and its spool) over. */
+void client_take(struct client *c, const struct handover *m);
+void client_free(struct client *c);
+
+/* Reads until the head of the next request is whole. The head's slices point into c->in and stay valid until
+ * client_next. */
+enum client_result client_read_head(struct client *c, struct http_head *head, struct http_refusal *why);
+/* Reads the whole body (decoded) after the head: a slice of c->in, or of `decoded` for a chunked one. Answers
+ * Expect: 100-continue first. May move c->in: head is re-parsed into *head. */
+enum client_result client_read_body(struct client *c, struct http_head *head, struct buf *decoded,
+                                    struct str *body, struct http_refusal *why);
+/* Done with the present request: drops its bytes from c->in. */
+void client_next(struct client *c);
+/* Whether bytes of a further (pipelined) request are here already. */
+bool client_has_more(const struct client *c);
+
+/* Writes all of it (gathered in one writev where it fits), waiting under the write deadline and minimum rate.
+ * 0, or -1 when the client is gone or too slow (c->gone is then set). */
+int client_write(struct client *c, struct str head, struct str body);
+/* As much as the kernel takes now, without waiting: bytes written (0: none now), -1: gone. */
+ssize_t client_write_some(struct client *c, struct str bytes);
+
+#endif
