@@ -2,9 +2,10 @@
  *
  * acceptor → master: WANT_WORKERS n. master → acceptor: WORKER (slot, generation, its socket), WORKER_GONE,
  * LISTENER (index, socket), GENERATION (drain the older ones), DRAIN. admin → master: RELOAD; master → admin:
- * RELOADED (text: "" or the error). master → ledger: DIED (reap readers, settle rows). */
-#ifndef SERVER_CONTROL_H
-#define SERVER_CONTROL_H
+ * RELOADED (generation, text: "" or the error) and, before it when the configuration changed, CONFIG
+ * (generation, a descriptor of the new text). master → ledger: DIED (reap readers, settle rows). */
+#ifndef COMMON_CONTROL_H
+#define COMMON_CONTROL_H
 
 #include <stdint.h>
 
@@ -24,12 +25,15 @@ enum control_kind {
 struct control {
     uint8_t kind;
     uint32_t slot, generation, number;
-    int fd; /* -1: none */
+    int fd; /* goes with the message; -1: none */
     char text[512];
 };
 
-/* As handover_send and handover_recv. */
+/* Sends one message; does not close its descriptor. 0; -1 with errno (EAGAIN on a full socket, EPIPE: peer
+ * gone). */
 int control_send(int sock, const struct control *m);
+/* 1: *m is filled, its descriptor is the caller's (close-on-exec). 0: peer gone. -1: errno (EAGAIN: none now;
+ * EPROTO: not a message of ours). */
 int control_recv(int sock, struct control *m);
 
 #endif
