@@ -82,6 +82,9 @@ struct request {
     enum cache_verdict cache;
     uint8_t cache_key[32];
     int64_t cache_ttl_s;
+    char cache_scope[64]; /* whose entry it is: "key:ID", "team:NAME", "global" */
+    bool cache_store;     /* a complete successful answer is to be handed to request_cache_store (a streamed one
+                             put together by chat_assemble first) */
 
     /* the answer */
     int status; /* sent to the client; 0: none yet */
@@ -127,7 +130,8 @@ enum step request_record_begin(struct request *r);
 /* Publishes the finished row; called before the client can see the end of the answer. Idempotent. */
 void request_record_publish(struct request *r);
 
-/* request_cache.c, for request_attempt: the complete successful JSON answer of a request that missed. */
+/* request_cache.c, for request_attempt: the complete successful JSON answer of a request with cache_store set
+ * (else nothing happens). r->tokens and r->cost_pico are known by then. */
 void request_cache_store(struct request *r, struct str answer);
 
 #endif
