@@ -1,0 +1,146 @@
+"""The client's side of HTTP/1.1: strict where two parsers could differ, complete where clients need it."""
+
+import json
+import socket
+
+import pytest
+
+BODY = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
+
+
+def raw(gw, data, read_all=True, timeout=5):
+    """Sends bytes; returns (statuses of the answers, whether the gateway closed)."""
+    s = socket.create_connection(("127.0.0.1", gw.port), timeout=timeout)
+    s.sendall(data.encode("latin-1") if isinstance(data, str) else data)
+    got, closed = b"", False
+    s.settimeout(1.0)
+    try:
+        while True:
+            piece = s.recv(65536)
+            if not piece:
+                closed = True
+                break
+            got += piece
+    except socket.timeout:
+        pass
+    except ConnectionError:
+        closed = True
+    s.close()
+    statuses = [int(x[:3]) for x in got.decode("latin-1").split("HTTP/1.1 ")[1:]]
+    return statuses, closed, got
+
+
+def post(key, body=BODY, extra="", length=None, path="/v1/chat/completions"):
+    n = len(body) if length is None else length
+    return f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n{extra}content-length: {n}\r\n\r\n{body}"
+
+
+AMBIGUOUS = [
+    "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nabcdef",
+    "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: +5\r\n\r\nabcde",
+    "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 5, 5\r\n\r\nabcde",
+    "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999999999999\r\n\r\n",
+    "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding : chunked\r\n\r\n0\r\n\r\n",
+    "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx: a\r\n b\r\n\r\n",
+    "POST /v1/chat/completions HTTP/1.1\nhost: x\n\n",
+    "POST /v1/chat/completions HTTP/1.1\r\n\r\n",
+    "GET /healthz HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n",
+    "GET /healthz HTTP/1.1\r\nhost: x\r\nx: a\0b\r\n\r\n",
+    "GET  /healthz HTTP/1.1\r\nhost: x\r\n\r\n",
+    "GET /health z HTTP/1.1\r\nhost: x\r\n\r\n",
+    "\x16\x03\x01\x02\0\x01\0",
+]
+
+
+@pytest.mark.parametrize("i", range(len(AMBIGUOUS)))
+def test_ambiguous_messages_are_refused_and_closed(gw, i):
+    statuses, closed, _ = raw(gw, AMBIGUOUS[i] + ("\r\n\r\n" if i == len(AMBIGUOUS) - 1 else ""))
+    assert statuses in ([400], [501]) and closed
+
+
+def test_keep_alive_and_pipelining(gw):
+    key = gw.make_key()["key"]
+    statuses, closed, _ = raw(gw, post(key) * 5 + "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert statuses == [200] * 6 and not closed
+
+
+def test_chunked_request_body(gw, upstream):
+    key = gw.make_key()["key"]
+    chunks = "".join(f"{len(BODY[i:i + 7]):x}\r\n{BODY[i:i + 7]}\r\n" for i in range(0, len(BODY), 7)) + "0\r\n\r\n"
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ntransfer-encoding: chunked\r\n\r\n"
+    statuses, closed, _ = raw(gw, (head + chunks) * 2)
+    assert statuses == [200, 200] and not closed
+    assert upstream.seen[-1][3].decode() == BODY
+
+
+def test_bad_chunks(gw):
+    key = gw.make_key()["key"]
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ntransfer-encoding: chunked\r\n\r\n"
+    for bad in ("5\nabcde\r\n0\r\n\r\n", "-5\r\nabcde\r\n", "5;a=\n\r\nabcde\r\n0\r\n\r\n", "fffffffffffffffff\r\n", "5\r\nabcdeX\r\n0\r\n\r\n"):
+        statuses, closed, _ = raw(gw, head + bad)
+        assert statuses == [400] and closed, bad
+
+
+def test_expect_100_continue(gw):
+    key = gw.make_key()["key"]
+    s = socket.create_connection(("127.0.0.1", gw.port), timeout=5)
+    s.sendall(post(key, "", "expect: 100-continue\r\n", len(BODY)).encode())
+    assert s.recv(1000).startswith(b"HTTP/1.1 100 ")
+    s.sendall(BODY.encode())
+    assert s.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_expect_is_not_answered_to_a_stranger(gw):
+    statuses, closed, got = raw(gw, post("sk-nobody", "", "expect: 100-continue\r\n", 1000))
+    assert statuses == [401] and closed
+
+
+def test_limits_on_size(gw):
+    key = gw.make_key()["key"]
+    assert raw(gw, "GET /" + "a" * 20000 + " HTTP/1.1\r\nhost: x\r\n\r\n")[0] == [414]
+    assert raw(gw, "GET /healthz HTTP/1.1\r\nhost: x\r\n" + "x: y\r\n" * 200 + "\r\n")[0] == [431]
+    assert raw(gw, "GET /healthz HTTP/1.1\r\nhost: x\r\nx: " + "y" * 60000 + "\r\n\r\n")[0] == [431]
+    statuses, closed, _ = raw(gw, post(key, "", length=1 << 40))
+    assert statuses == [413] and closed
+
+
+def test_closes_after_an_answer_without_the_body(gw):
+    statuses, closed, _ = raw(gw, post("sk-nobody", length=100000) + "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert statuses == [401] and closed
+
+
+def test_http_1_0_and_connection_close(gw):
+    _, closed, got = raw(gw, "GET /healthz HTTP/1.0\r\n\r\n")
+    assert b" 200 " in got and closed
+    statuses, closed, _ = raw(gw, "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    assert statuses == [200] and closed
+
+
+def test_large_body(gw, upstream):
+    key = gw.make_key()["key"]
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x" * 3_000_000}]})
+    assert gw.request("POST", "/v1/chat/completions", body.encode(), key=key).status == 200
+    assert len(upstream.seen[-1][3]) == len(body)
+
+
+def test_split_anywhere(gw):
+    key = gw.make_key()["key"]
+    data = post(key).encode()
+    for cut in range(1, len(data), 17):
+        s = socket.create_connection(("127.0.0.1", gw.port), timeout=5)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        s.sendall(data[:cut])
+        s.sendall(data[cut:])
+        assert s.recv(65536).startswith(b"HTTP/1.1 200 "), cut
+        s.close()
+
+
+@pytest.mark.parametrize("path", ["/v1/../v1/models", "/v1//models", "/mock/%2e%2e/x", "/mock/a/../../b", "/v1/files/%2f%2f", "/v1/models/a%00b"])
+def test_paths_that_mean_two_things(gw, upstream, path):
+    key = gw.make_key()["key"]
+    before = upstream.requests
+    statuses, _, _ = raw(gw, f"GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\r\n")
+    assert statuses[0] in (400, 404) and upstream.requests == before
