@@ -14,6 +14,7 @@
 #include "usage.h"
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define SHM_MAGIC   UINT64_C(0x31304d4853574741) /* "AGWSHM01" read as bytes */
@@ -59,6 +60,8 @@ struct shm_header {
     _Atomic uint32_t reloads, reloads_refused;
     _Atomic uint32_t connections; /* held by the acceptor */
     _Atomic uint32_t spooled_kb;
+    _Atomic uint32_t
+        slots_used; /* lines below this have been used since the segment was made: where scans end */
 };
 
 /* A line of the scoreboard: what one process is, does and holds. Written by its owner; by the master only
@@ -92,33 +95,50 @@ struct shm_line {
 };
 static_assert(sizeof(struct shm_line) <= SHM_LINE_BYTES, "a line is 256 bytes");
 
-/* A slot of the table. Identity 0: empty. Words are meaningful by the kind of thing the slot stands for. */
+/* What a table slot stands for: the low three bits of its identity. */
+enum table_kind { TABLE_KEY = 1, TABLE_TEAM, TABLE_MODEL, TABLE_PROVIDER, TABLE_SERIES };
+enum { TABLE_KIND_MASK = 7 };
+
+/* Identities that stand for nothing; both have kind 0, so that no thing's identity equals them. */
+#define SHM_ID_EMPTY   ((unsigned __int128)0)
+#define SHM_ID_EVICTED ((unsigned __int128)8) /* claimable, but a probe goes on behind it */
+
+/* A slot of the table. Words are meaningful by the kind of thing the slot stands for. */
 struct shm_slot {
-    unsigned __int128 id; /* claimed by one 16-byte CAS, never changed but by the master's eviction */
+    union {
+        unsigned __int128 id;     /* claimed by one 16-byte CAS, else changed by the master's eviction only */
+        _Atomic uint64_t half[2]; /* low (with the kind) and high half of it, for loads (table.c) */
+    };
     union {
         _Atomic uint64_t word[6];
         struct {                                        /* a limited principal: key, team, model */
             _Atomic uint64_t rpm_tat, tpm_tat, rpd_tat; /* GCRA theoretical arrival times, monotonic ns */
             _Atomic uint64_t places;                    /* places.h */
-            _Atomic uint64_t used_ns;                   /* last use, about; for eviction */
+            _Atomic uint64_t used_ns;                   /* last use, about; for eviction; stored by users */
             _Atomic uint64_t refused;
         } limit;
         struct { /* a metric series of (provider, model) */
             _Atomic uint64_t requests, errors, input, output, cost_pico, latency_us;
         } series;
         struct { /* a provider */
-            _Atomic uint64_t places, failures, last_ok_ns, last_fail_ns, latency_ewma_us, used_ns;
+            _Atomic uint64_t failures, last_ok_ns, last_fail_ns;
+            _Atomic uint64_t places; /* places.h */
+            _Atomic uint64_t latency_ewma_us, used_ns;
         } health;
     };
 };
 static_assert(sizeof(struct shm_slot) == SHM_SLOT_BYTES, "a table slot is one cache line");
+static_assert(offsetof(struct shm_slot, limit.places) == offsetof(struct shm_slot, health.places),
+              "places stand at one offset, so that a line names a slot only");
 
 /* A worker's ring of usage rows: one producer (the slot's owner), one consumer (the ledger). */
 struct shm_ring {
     _Atomic uint64_t
         head; /* rows published; release-stored by the producer; goes on over the slot's owners */
-    _Atomic uint64_t tail; /* rows taken over, a hint: the position in the store outranks it */
-    uint64_t reserved[6];
+    _Atomic uint64_t tail;           /* rows taken over, a hint: the position in the store outranks it */
+    _Atomic uint32_t producer_waits; /* futex word: 1 while the producer waits for room */
+    uint32_t reserved0;
+    uint64_t reserved[5];
     struct usage_row rows[SHM_RING_ROWS];
 };
 

@@ -10,11 +10,12 @@
 
 #include "segment.h"
 
-/* Takes a place on the word of table slot `slot` (its limit.places or health.places, the same offset is not
- * needed: `word` is the address inside it) for the line `self` (number self_slot), remembering it as held[k].
- * 1 taken, 0 refused: `limit` are taken already. limit 0 is unlimited and still counts. */
+/* Takes a place of table slot `slot` (limit.places and health.places stand at the same offset) for line
+ * number self_slot, remembering it as held[k]. 1 taken, 0 refused: `limit` are taken already. limit 0 is
+ * unlimited and still counts. The slot must be referenced (table_get) while it is called; a held place by
+ * itself keeps the slot from being evicted. */
 int places_take(const struct segment *s, uint32_t self_slot, unsigned k, struct shm_slot *slot,
-                _Atomic uint64_t *word, uint32_t limit);
+                uint32_t limit);
 /* Gives held[k] back; nothing when none is held. */
 void places_give(const struct segment *s, uint32_t self_slot, unsigned k);
 uint32_t places_count(const _Atomic uint64_t *word);

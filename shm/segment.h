@@ -10,7 +10,8 @@
 struct segment {
     struct shm_header *header; /* NULL: not attached */
     size_t size;
-    int fd; /* the file, locked (flock) by the master while it lives; -1 in readers */
+    uint32_t table_slots; /* header->table_slots as it was checked: indexes are compared with this copy */
+    int fd;               /* the file, locked (flock) by the master while it lives; -1 in readers */
 };
 
 /* The master's: takes run_dir/aigw.shm over when it is whole, of this build, this boot and this table size

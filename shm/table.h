@@ -10,8 +10,6 @@
 #include "segment.h"
 #include "str.h"
 
-enum table_kind { TABLE_KEY = 1, TABLE_TEAM, TABLE_MODEL, TABLE_PROVIDER, TABLE_SERIES };
-
 /* The 128-bit identity of a named thing, keyed with the segment's secret (SipHash-2-4-128); never 0. */
 unsigned __int128 table_id(const struct segment *s, enum table_kind kind, struct str name);
 
