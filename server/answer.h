@@ -30,5 +30,9 @@ void answer_break(struct request *r, const struct failure *f, bool sse);
 
 /* dialect.c: the error object as the dialect writes it (without HTTP). */
 struct str dialect_error(enum dialect d, const struct failure *f, struct arena *a);
+/* The same as an event of a stream that was under way. */
+struct str dialect_error_event(enum dialect d, const struct failure *f, struct arena *a);
+/* The HTTP status which that dialect's vendor uses where OpenAI uses `status`. */
+int dialect_status(enum dialect d, const struct failure *f);
 
 #endif

@@ -7,6 +7,8 @@
 #include "handover.h"
 #include "http.h"
 
+#include <sys/uio.h>
+
 struct worker;
 
 struct client {
@@ -20,19 +22,31 @@ struct client {
         body_left;   /* of the present request: bytes not read yet; UINT64_MAX: chunked and not at its end */
     bool gone;       /* the client left: nothing can be written */
     bool must_close; /* after the present answer */
+    bool waits;      /* the request is not here yet and the client keeps us waiting: request_serve returned
+                        false without an answer; client_spool, then hand back as conn.wait says */
+    bool spooled;    /* the present request came with a spool: it is not handed back a second time */
+    uint64_t spool_at;      /* bytes of the spool read */
+    int64_t wait_ns;        /* waited for the present body */
+    int64_t blocked_ns;     /* waited for the client to take the present answer, … */
+    uint64_t blocked_bytes; /* … and what it took since it first kept us waiting */
+    bool blocked;
 };
 
 enum client_result {
     CLIENT_OK,
     CLIENT_CLOSED,   /* it closed (between requests: no fault), or left midway */
     CLIENT_TOO_SLOW, /* the deadline passed or the rate was too low */
-    CLIENT_WAITS,    /* body not here within 100 ms: hand the connection back to be spooled */
+    CLIENT_WAITS,    /* head or body not here after 100 ms of waiting: hand the connection back */
     CLIENT_REFUSED,  /* malformed or too large: *why says how to answer */
 };
 
 void client_init(struct client *c, struct worker *w);
-/* Takes the connection (and its spool) over. */
+/* Takes the connection (and its spool) over; what an earlier connection left is dropped. */
 void client_take(struct client *c, const struct handover *m);
+/* Prepares a hand-back of a connection that waits: what has come of the request goes into a memfd
+ * (c->spool_fd, none when nothing has come), conn.wait and conn.want are set, c->in is empty. */
+int client_spool(struct client *c, struct error *err);
+/* Closes descriptors that are still open here, gives the buffer back. */
 void client_free(struct client *c);
 
 /* Reads until the head of the next request is whole. The head's slices point into c->in and stay valid until
@@ -50,6 +64,8 @@ bool client_has_more(const struct client *c);
 /* Writes all of it (gathered in one writev where it fits), waiting under the write deadline and minimum rate.
  * 0, or -1 when the client is gone or too slow (c->gone is then set). */
 int client_write(struct client *c, struct str head, struct str body);
+/* The same for more pieces; iov[] is used up. */
+int client_writev(struct client *c, struct iovec *iov, int n);
 /* As much as the kernel takes now, without waiting: bytes written (0: none now), -1: gone. */
 ssize_t client_write_some(struct client *c, struct str bytes);
 

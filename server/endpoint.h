@@ -33,6 +33,7 @@ struct endpoint_match {
                         id; EP_NATIVE: what follows /{provider} */
     struct str provider; /* EP_NATIVE: its name */
     bool wrong_method;   /* the path exists, not with this method: 405 */
+    const char *allow;   /* … but with these ("GET, POST") */
 };
 
 /* EP_NONE: 404 (or 405 with wrong_method). Paths with "..", "//", "%2f" or "%00" never match. */

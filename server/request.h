@@ -23,7 +23,8 @@ struct failure {
     const char *code;  /* OpenAI's error.code; NULL: null */
     const char *param; /* NULL: null */
     struct str message;
-    int64_t retry_after_ms; /* 0: no retry-after header */
+    int64_t retry_after_ms; /* 0: one second, where the status calls for a retry-after header */
+    const char *request_id; /* Anthropic's request_id; NULL: left out. answer.c fills it */
 };
 
 /* What was reserved on one limit word, to be settled. */
@@ -83,15 +84,17 @@ struct request {
     uint8_t cache_key[32];
     int64_t cache_ttl_s;
     char cache_scope[64]; /* whose entry it is: "key:ID", "team:NAME", "global" */
-    bool cache_store;     /* a complete successful answer is to be handed to request_cache_store (a streamed one
-                             put together by chat_assemble first) */
+    bool cache_store; /* a complete successful answer is to be handed to request_cache_store (a streamed one
+                         put together by chat_assemble first) */
 
     /* the answer */
     int status; /* sent to the client; 0: none yet */
     bool head_sent;
     bool chunked;          /* the answer's framing */
     bool failed_midway;    /* cut: the connection must not be reused */
-    struct buf extra;      /* header lines to add to the answer ("name: value\r\n"…) */
+    bool bodiless;         /* the answer has no body (HEAD, 204, 304) */
+    struct str head_out;   /* composed and not sent yet: goes out with the first piece */
+    struct buf extra;      /* header lines to add to the answer ("name: value\r\n"…); memory of the arena */
     int64_t first_byte_ns; /* … of the answer */
     int64_t upstream_ns;   /* spent waiting for the provider */
     uint16_t attempts;
@@ -104,9 +107,13 @@ struct request {
     struct price price;
     uint64_t cost_pico, saved_pico;
     struct usage_row *row; /* the ring's entry, once begun */
+    bool row_spills;       /* row is not the ring's (it is full) and goes to the spill file */
+    bool recorded;         /* the row is published, or there is none to publish */
 };
 
-/* Serves the next request of the connection. True: the connection may carry another one. */
+/* Serves the next request of the connection. True: the connection may carry another one. False: close it
+ * (c->must_close with a body that was not read whole: hand back as WAIT_CLOSE), or, when c->waits is set,
+ * client_spool and hand it back; served again from its start later. */
 bool request_serve(struct worker *w, struct client *c);
 
 /* The stages, in their order. */
@@ -129,6 +136,15 @@ void request_record(struct request *r); /* request_record.c: usage row, metrics,
 enum step request_record_begin(struct request *r);
 /* Publishes the finished row; called before the client can see the end of the answer. Idempotent. */
 void request_record_publish(struct request *r);
+
+/* Shows the running usage in the worker's line, for the row that is written if the worker dies. */
+void request_record_progress(struct request *r);
+
+/* request_admit.c, for request_attempt: takes a place among the calls that a provider may have under way
+ * (max_in_flight; by default half of the workers that the other providers leave, so that a hanging one can't
+ * hold them all). False: it is full, or the table is. */
+bool admit_provider(struct request *r, uint16_t provider);
+void admit_provider_done(struct request *r);
 
 /* request_cache.c, for request_attempt: the complete successful JSON answer of a request with cache_store set
  * (else nothing happens). r->tokens and r->cost_pico are known by then. */
