@@ -1,0 +1,135 @@
+"""This gateway beside nginx, side by side in one run: CPU per request, throughput, latency, start, memory.
+
+    make bench                         # needs wrk and nginx (Debian: wrk, nginx-light); says so when they are missing
+    ROUNDS=5 SECONDS=5 make bench
+
+The upstream is an nginx of its own that answers at once with 1 KB of JSON. The nginx that is compared checks a key, swaps it,
+limits per key and keeps its upstream connections; the gateway does all of its work (key look-up, limits, metering, metrics)
+with the cache off. Each round runs both in turn. The figure to read is CPU per request and its ratio: it moves least on
+a shared machine.
+"""
+
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", "e2e")]
+
+from gateway import Gateway, free_port, wait_until  # noqa: E402
+
+ROUNDS, SECONDS = int(os.environ.get("ROUNDS", 3)), int(os.environ.get("SECONDS", 5))
+KEY, UPSTREAM_KEY = "sk-bench-client-0123456789", "sk-upstream-secret"
+ANSWER = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1700000000, "model": "m",
+          "choices": [{"index": 0, "message": {"role": "assistant", "content": "word " * 160}, "finish_reason": "stop"}],
+          "usage": {"prompt_tokens": 250, "completion_tokens": 160, "total_tokens": 410}}
+
+
+def tree(root):
+    kids = {}
+    for p in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{p}/stat") as f:
+                kids.setdefault(int(f.read().rsplit(")", 1)[1].split()[1]), []).append(int(p))
+        except OSError:
+            pass
+    out, todo = [], [root]
+    while todo:
+        out.append(todo.pop())
+        todo += kids.get(out[-1], [])
+    return out
+
+
+def cpu_s(root):
+    total = 0
+    for p in tree(root):
+        try:
+            with open(f"/proc/{p}/schedstat") as f:
+                total += int(f.read().split()[0])
+        except OSError:
+            pass
+    return total / 1e9
+
+
+def pss_mb(root):
+    total = 0
+    for p in tree(root):
+        try:
+            with open(f"/proc/{p}/smaps_rollup") as f:
+                total += next(int(x.split()[1]) for x in f if x.startswith("Pss:"))
+        except (OSError, StopIteration):
+            pass
+    return total / 1024
+
+
+class Nginx:
+    def __init__(self, folder, body):
+        os.makedirs(folder + "/tmp")
+        self.folder, self.port = folder, free_port()
+        with open(folder + "/nginx.conf", "w") as f:
+            f.write(f"""worker_processes 1; pid {folder}/pid; error_log {folder}/log warn; worker_rlimit_nofile 8192;
+events {{ worker_connections 4096; }}
+http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {folder}/tmp; proxy_temp_path {folder}/tmp;
+fastcgi_temp_path {folder}/tmp; uwsgi_temp_path {folder}/tmp; scgi_temp_path {folder}/tmp;
+{body.replace("PORT", str(self.port))} }}""")
+        self.proc = subprocess.Popen(["nginx", "-p", folder, "-e", folder + "/log", "-c", folder + "/nginx.conf", "-g", "daemon off;"])
+        wait_until(lambda: os.path.exists(folder + "/pid") and os.path.getsize(folder + "/pid"))
+
+    def stop(self):
+        self.proc.terminate()
+        self.proc.wait()
+
+
+def wrk(url, key, folder):
+    script = os.path.join(folder, "post.lua")
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x" * 950}]})
+    with open(script, "w") as f:
+        f.write(f"wrk.method = 'POST'\nwrk.body = '{body}'\nwrk.headers['content-type'] = 'application/json'\nwrk.headers['authorization'] = 'Bearer {key}'\n")
+    out = subprocess.run(["wrk", "-t1", "-c64", f"-d{SECONDS}s", "--latency", "-s", script, url], capture_output=True, text=True, check=True).stdout
+    requests = int(re.search(r"(\d+) requests in", out)[1])
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
+    return requests, float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), re.search(r"99%\s+(\S+)", out)[1], int(bad[1]) if bad else 0
+
+
+def main():
+    missing = [p for p in ("wrk", "nginx") if not shutil.which(p)]
+    if missing:
+        sys.exit(f"bench: {' and '.join(missing)} missing (apt-get install wrk nginx-light)")
+    folder = tempfile.mkdtemp(prefix="aigw-bench-")
+    up = Nginx(folder + "/up", f"server {{ listen 127.0.0.1:PORT; location / {{ default_type application/json; return 200 '{json.dumps(ANSWER)}'; }} }}")
+    proxy = Nginx(folder + "/proxy", f"""map $http_authorization $up {{ default ""; "Bearer {KEY}" "Bearer {UPSTREAM_KEY}"; }}
+limit_req_zone $http_authorization zone=k:10m rate=1000000r/s; upstream u {{ server 127.0.0.1:{up.port}; keepalive 256; keepalive_requests 100000000; }}
+server {{ listen 127.0.0.1:PORT backlog=4096; location / {{ if ($up = "") {{ return 401; }} limit_req zone=k burst=100000 nodelay; proxy_http_version 1.1;
+proxy_set_header Connection ""; proxy_set_header Authorization $up; proxy_buffering off; proxy_pass http://u; }} }}""")
+    gw = Gateway(folder + "/gw", up.port, workers=(8, 96, 8))
+    start = time.monotonic()
+    gw.start()
+    start = time.monotonic() - start
+    gw.make_key(key=KEY, rpm=600000000, tpm=2000000000, max_parallel=20000)
+    peers = {"nginx": (proxy.proc.pid, proxy.port), "aigw": (gw.proc.pid, gw.port)}
+    rows = {name: [] for name in peers}
+    try:
+        for _ in range(ROUNDS):
+            for name, (pid, port) in peers.items():
+                before = cpu_s(pid)
+                n, rate, p99, bad = wrk(f"http://127.0.0.1:{port}/v1/chat/completions", KEY, folder)
+                us = (cpu_s(pid) - before) * 1e6 / n
+                rows[name].append(us)
+                print(f"{name:6} {rate:10.0f} requests/s   p99 {p99:>8}   {us:6.1f} µs CPU a request   {bad} errors")
+        ratios = [a / b for a, b in zip(rows["aigw"], rows["nginx"])]
+        print(f"CPU per request, aigw / nginx: median {statistics.median(ratios):.2f} of {['%.2f' % r for r in ratios]}")
+        print(f"memory after the load (PSS): nginx {pss_mb(proxy.proc.pid):.1f} MB, aigw {pss_mb(gw.proc.pid):.1f} MB in {len(tree(gw.proc.pid))} processes")
+    finally:
+        gw.stop()
+        proxy.stop()
+        up.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+main()
