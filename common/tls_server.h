@@ -9,7 +9,7 @@
 
 /* Reads certificate, key and client CA now; SSL_CTX_free it. NULL and err (the file, OpenSSL's reason). */
 SSL_CTX *tls_server_new(const struct conf_tls *c, struct error *err);
-/* The subject (RFC 2253) of a verified client certificate; "" where there is none. */
+/* The common name of a verified client certificate; "" where there is none (or it holds control bytes). */
 void tls_server_subject(const SSL *ssl, char *text, size_t size);
 /* The queue of OpenSSL's errors, emptied, as one line. */
 void tls_server_reason(char *text, size_t size);
