@@ -2,8 +2,6 @@
 #ifndef COMMON_LIMITS_H
 #define COMMON_LIMITS_H
 
-#include_next <limits.h> /* the system's: with -Icommon this file stands in front of it */
-
 enum {
     MAX_HEAD = 64 * 1024,           /* hard bound of a request or response head; http.max_head is below it */
     MAX_HEADERS = 128,              /* header lines of a head */
