@@ -59,7 +59,7 @@ bool http_find(const struct http_head *head, const char *name, struct str *value
 /* Decodes a chunked body piece by piece; all zero is the start. */
 struct http_chunked {
     uint64_t left;     /* bytes of the present chunk still to come */
-    uint32_t overhead; /* bytes spent on sizes, extensions and trailers */
+    uint32_t overhead; /* bytes spent on extensions and trailers */
     uint8_t state;
     uint8_t digits;
     bool done; /* the last chunk and the trailers have been read */
