@@ -63,8 +63,9 @@ int keystore_create(struct keystore *ks, struct key_record *key, struct str give
                     struct error *err);
 int keystore_update(struct keystore *ks, const struct key_record *key,
                     struct error *err); /* 1, or 0: no such id */
+/* A new secret for the key; the old one is dead from the same instant. 1, or 0: no such id. */
 int keystore_rotate(struct keystore *ks, const char *id, char secret[MAX_KEY], struct error *err);
-int keystore_delete(struct keystore *ks, const char *id, struct error *err);
+int keystore_delete(struct keystore *ks, const char *id, struct error *err); /* 1, or 0: no such id */
 int keystore_put_team(struct keystore *ks, const struct team_record *team, struct error *err);
 int keystore_get_team(struct keystore *ks, const char *name, struct team_record *team, struct error *err);
 /* Calls each() for every record until it returns non-zero; ordered by id / by name. Not inside another call.
@@ -73,6 +74,9 @@ int keystore_each_key(struct keystore *ks, int (*each)(const struct key_record *
                       struct error *err);
 int keystore_each_team(struct keystore *ks, int (*each)(const struct team_record *, void *), void *arg,
                        struct error *err);
+/* How many keys and teams there may be together, at most (the shared table has a slot for each): creating one
+ * more is refused. 0: no bound. Set by the writer after opening. */
+void keystore_set_capacity(struct keystore *ks, uint64_t keys_and_teams);
 /* One line of the audit log, same transaction discipline; list newest first. */
 int keystore_audit(struct keystore *ks, struct str line, struct error *err);
 int keystore_each_audit(struct keystore *ks, int (*each)(int64_t time_us, struct str line, void *), void *arg,
