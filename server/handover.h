@@ -1,10 +1,11 @@
 /* How connections travel: messages on SOCK_SEQPACKET pairs between acceptor and worker, one pair a worker,
- * and from a tls process to the acceptor. A descriptor goes with a message as SCM_RIGHTS.
+ * A descriptor goes with a message as SCM_RIGHTS. (A tls process speaks to the acceptor in its own way: one
+ * datagram a connection, struct tls_handover.)
  *
  * acceptor → worker: GIVE (a connection, one outstanding), STOP_LINGERING, DRAIN, ASK (a new acceptor wants
  * to know). worker → acceptor: TAKEN, FREE, BACK (a connection, quiet or still waiting for the client), BUSY
- * (answer to ASK). The acceptor keeps its own copy of a given connection until TAKEN, and gives it to another
- * worker when that one dies. */
+ * (answer to ASK). BACK says FREE too, unless the worker was told to drain. The acceptor keeps its own copy
+ * of a given connection until TAKEN, and gives it to another worker when that one dies. */
 #ifndef SERVER_HANDOVER_H
 #define SERVER_HANDOVER_H
 
@@ -47,8 +48,8 @@ struct conn {
     char tls_subject[128];        /* of a verified client certificate; empty: none */
     int64_t accepted_ns;          /* monotonic */
     int64_t request_ns;           /* … first byte of the request being waited for; 0: none yet */
-    uint64_t
-        want; /* WAIT_BODY: bytes (head + body) the spool must hold; UINT64_MAX: chunked, until complete */
+    uint64_t want; /* WAIT_BODY: bytes (head + body) the spool must hold; UINT64_MAX: chunked, until complete;
+                      0: not even the head is complete, the acceptor finds out */
     uint32_t requests; /* served on it so far */
 };
 
@@ -66,5 +67,14 @@ int handover_send(int sock, const struct handover *m);
 /* 1: *m is filled, its descriptors are the caller's (close-on-exec). 0: peer gone. -1: errno (EAGAIN: none
  * now). */
 int handover_recv(int sock, struct handover *m);
+/* The same, but waits for a message (on a blocking socket). */
+int handover_wait(int sock, struct handover *m);
+
+/* From a tls process: a connection whose TLS it ends, with the plaintext end beside it. */
+struct tls_handover {
+    uint16_t listener; /* index of config->listen */
+    uint16_t n;        /* bytes of `header` that follow: a PROXY v2 header of the client */
+    char header[1024];
+};
 
 #endif
