@@ -22,6 +22,10 @@
 
 enum { SHM_RING_ROWS = 8, SHM_PROBES = 64, SHM_LINE_BYTES = 256, SHM_SLOT_BYTES = 64 };
 
+/* Bounds of the table's size (a line names a slot in 20 bits) and of the file's. */
+#define SHM_MAX_TABLE (UINT32_C(1) << 20)
+#define SHM_MAX_BYTES (UINT64_C(256) << 20)
+
 /* Slots 0..15 belong to roles, the others to workers. */
 enum shm_role_slot {
     SLOT_MASTER,

@@ -27,10 +27,16 @@ uint64_t ring_head(const struct segment *s, uint32_t slot);
 uint64_t ring_tail(const struct segment *s, uint32_t slot);
 void ring_set_tail(const struct segment *s, uint32_t slot, uint64_t tail);
 /* The open row of a line in state SETTLED: 1 and a copy completed from the line's running usage; 0: none. The
- * row's sequence is *seq; after it is stored call ring_close_open, which makes it count as published. */
+ * row's sequence is *seq; when that is below the stored position it has been stored already. After it is
+ * stored call ring_close_open, which makes it count as published and taken over, then scoreboard_free. */
 int ring_open_row(const struct segment *s, uint32_t slot, struct usage_row *row, uint64_t *seq);
 void ring_close_open(const struct segment *s, uint32_t slot);
-/* Sleeps until a worker publishes or timeout_ms passed. */
+/* Whether the line has a begun row that is not published. */
+bool ring_is_open(const struct segment *s, uint32_t slot);
+/* Makes the ledger look: for the master (a settled line) and for whoever has other news for it. */
+void ring_wake_ledger(const struct segment *s);
+/* Sleeps until a row was published since the last call, or timeout_ms passed. The loop is: sleep, then drain
+ * all rings. The first call returns at once; rows that could not be stored don't cut it short. */
 void ring_ledger_sleep(const struct segment *s, int timeout_ms);
 
 #endif
