@@ -7,6 +7,7 @@
 #ifndef COMMON_CONFIG_H
 #define COMMON_CONFIG_H
 
+#include "arena.h"
 #include "error.h"
 #include "limits.h"
 #include "price.h"
@@ -36,7 +37,7 @@ struct conf_listen {
     size_t n_proxy_from;
 };
 
-struct conf_timeouts { /* ms; 0 in a provider: the default */
+struct conf_timeouts { /* ms; a provider's are filled in from the file's own where it names none */
     uint32_t connect, first_byte, idle, total;
 };
 
@@ -134,6 +135,7 @@ struct config {
     size_t n_providers;
     struct conf_model *models;
     size_t n_models;
+    struct arena arena; /* holds everything that is pointed to from here */
 };
 
 /* Reads and checks everything that can be checked without changing anything: syntax, settings, references,
@@ -142,8 +144,8 @@ struct config {
  * only) and put into the secrets region; false leaves has_key as configured. NULL and err ("FILE:LINE:
  * setting: what, remedy"). */
 struct config *config_parse(struct str text, const char *file, bool with_secrets, struct error *err);
-/* Reads a whole file (at most 4 MB) for config_parse; free() it. */
-char *config_read_file(const char *file, size_t *n, struct error *err);
+/* Reads a whole file (at most 4 MB) for config_parse; free() it. (libconfig itself has a config_read_file.) */
+char *config_file_text(const char *file, size_t *n, struct error *err);
 void config_free(struct config **c);
 
 /* The model that serves this name: exact, else the longest prefix pattern; NULL when there is none. */
@@ -156,5 +158,6 @@ bool cidr_match(const struct cidr *c, const struct sockaddr_storage *peer);
 
 /* The annotated sample file and the man page's settings section, both from settings.def. */
 void config_print_sample(void);
+void config_print_man(void);
 
 #endif

@@ -18,4 +18,10 @@ int secret_from_file(const char *name, const char *path, struct error *err);
 struct str secret_get(const char *name);
 void secret_forget(void);
 
+/* What is taken between begin and commit takes effect at the commit, all of it together, and what was in use
+ * before is wiped; abort wipes what was taken instead. (config_parse does this.) */
+void secret_begin(void);
+void secret_commit(void);
+void secret_abort(void);
+
 #endif

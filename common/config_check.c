@@ -1,0 +1,251 @@
+/* The checks that need more than one setting, or the file system: what each setting alone must be is
+ * settings.def's matter. Nothing is changed here, and nothing read is kept, so that `aigw -t` may ask the
+ * same questions beside a running gateway. */
+#include "config_settings.h"
+#include "secret.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PATH_TEXT = 256 };
+
+/* ---- files */
+
+static int check_readable(struct reader *r, const char *path, const char *file)
+{
+    if (access(file, R_OK) == 0)
+        return 0;
+    return config_complain(r, path, "%s can't be read: %s", file, strerror(errno));
+}
+
+static int complain_openssl(struct reader *r, const char *path, const char *file, const char *what)
+{
+    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+    int result = config_complain(r, path, "%s %s (%s)", file, what, reason ? reason : "no reason known");
+    ERR_clear_error();
+    return result;
+}
+
+/* Keeps OpenSSL from asking at the terminal. */
+static int no_passphrase(char *buf, int size, int rw, void *arg)
+{
+    (void)buf, (void)size, (void)rw, (void)arg;
+    return 0;
+}
+
+static int check_authorities(struct reader *r, const char *path, const char *file)
+{
+    if (check_readable(r, path, file) != 0)
+        return -1;
+    X509_STORE *store = X509_STORE_new();
+    int loaded = store ? X509_STORE_load_file(store, file) : 0;
+    X509_STORE_free(store);
+    return loaded == 1 ? 0 : complain_openssl(r, path, file, "holds no certificates in PEM form; replace it");
+}
+
+static int check_pair(struct reader *r, const struct conf_tls *tls, const char *certificate, const char *key,
+                      SSL_CTX *ctx, bool full)
+{
+    SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+    if (SSL_CTX_use_certificate_chain_file(ctx, tls->certificate) != 1)
+        return complain_openssl(r, certificate, tls->certificate,
+                                "is not a certificate in PEM form; replace it");
+    if (!full)
+        return 0;
+    if (check_readable(r, key, tls->key) != 0)
+        return -1;
+    if (SSL_CTX_use_PrivateKey_file(ctx, tls->key, SSL_FILETYPE_PEM) == 1)
+        return SSL_CTX_check_private_key(ctx) == 1
+                   ? 0
+                   : complain_openssl(r, key, tls->key,
+                                      "does not belong to the certificate; give its own key");
+    if (ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH)
+        return complain_openssl(r, key, tls->key, "does not belong to the certificate; give its own key");
+    return complain_openssl(r, key, tls->key,
+                            "is not a private key in PEM form without a passphrase; replace it");
+}
+
+static int check_tls(struct reader *r, const struct conf_tls *tls, const char *path, bool full)
+{
+    char certificate[PATH_TEXT], key[PATH_TEXT], client_ca[PATH_TEXT];
+    snprintf(certificate, sizeof(certificate), "%s.tls.certificate", path);
+    snprintf(key, sizeof(key), "%s.tls.key", path);
+    snprintf(client_ca, sizeof(client_ca), "%s.tls.client_ca", path);
+    if (!tls->on)
+        return 0;
+    if (check_readable(r, certificate, tls->certificate) != 0)
+        return -1;
+    if (tls->client_ca && check_authorities(r, client_ca, tls->client_ca) != 0)
+        return -1;
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    if (!ctx)
+        return complain_openssl(r, certificate, tls->certificate, "can't be checked");
+    int result = check_pair(r, tls, certificate, key, ctx, full);
+    SSL_CTX_free(ctx);
+    return result;
+}
+
+/* ---- listeners */
+
+static bool is_loopback(const char *address)
+{
+    struct in_addr v4;
+    if (inet_pton(AF_INET, address, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    struct in6_addr v6;
+    return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+static int check_listeners(struct reader *r, bool full)
+{
+    const struct config *c = r->config;
+    for (size_t i = 0; i < c->n_listen; i++) {
+        char path[PATH_TEXT];
+        snprintf(path, sizeof(path), "listen[%zu]", i);
+        for (size_t k = 0; k < i; k++)
+            if (c->listen[k].port == c->listen[i].port &&
+                strcmp(c->listen[k].address, c->listen[i].address) == 0)
+                return config_complain(r, path,
+                                       "%s port %u is listened on already by listen[%zu]; remove one",
+                                       c->listen[i].address, c->listen[i].port, k);
+        if (check_tls(r, &c->listen[i].tls, path, full) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int check_admin(struct reader *r, bool full)
+{
+    const struct config *c = r->config;
+    bool is_unix = strncmp(c->admin.address, "unix:", 5) == 0;
+    if (!is_unix && !is_loopback(c->admin.address) && !c->admin.tls.on)
+        return config_complain(
+            r, "admin.address",
+            "%s can be reached from outside; give a loopback address, \"unix:/path\", or tls",
+            c->admin.address);
+    for (size_t i = 0; !is_unix && i < c->n_listen; i++)
+        if (c->listen[i].port == c->admin.port && strcmp(c->listen[i].address, c->admin.address) == 0)
+            return config_complain(r, "admin.port",
+                                   "%s port %u is clients' already (listen[%zu]); choose another",
+                                   c->admin.address, c->admin.port, i);
+    return check_tls(r, &c->admin.tls, "admin", full);
+}
+
+/* ---- numbers that depend on each other */
+
+static int check_numbers(struct reader *r)
+{
+    const struct config *c = r->config;
+    if (c->workers.min > c->workers.max)
+        return config_complain(r, "workers.min", "%u is more than workers.max, %u; lower it or raise max",
+                               c->workers.min, c->workers.max);
+    if (c->workers.spare > c->workers.max)
+        return config_complain(r, "workers.spare", "%u is more than workers.max, %u; lower it or raise max",
+                               c->workers.spare, c->workers.max);
+    if (c->limits.table_slots & (c->limits.table_slots - 1))
+        return config_complain(r, "limits.table_slots", "%u is not a power of two; give one such as 65536",
+                               c->limits.table_slots);
+    if (c->cache.max_entry > c->cache.max_bytes / 4)
+        return config_complain(r, "cache.max_entry",
+                               "%u is more than a quarter of cache.max_bytes, %llu; lower it",
+                               c->cache.max_entry, (unsigned long long)c->cache.max_bytes);
+    return 0;
+}
+
+static int check_user(struct reader *r)
+{
+    if (!r->config->user || getpwnam(r->config->user))
+        return 0;
+    return config_complain(r, "user", "there is no user \"%s\"; create it or name another", r->config->user);
+}
+
+/* ---- providers and models */
+
+static int check_provider(struct reader *r, size_t i)
+{
+    const struct conf_provider *p = &r->config->providers[i];
+    bool is_virtual = strcmp(p->type, "virtual") == 0;
+    char path[64], below[PATH_TEXT];
+    snprintf(path, sizeof(path), "providers[%zu]", i);
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(r->config->providers[k].name, p->name) == 0)
+            return config_complain(r, path, "the name \"%s\" is providers[%zu]'s already; choose another",
+                                   p->name, k);
+    if (!is_virtual && !p->base_url)
+        return config_complain(r, path, "base_url is missing; add base_url = \"https://…\";");
+    if (p->api_key_env && p->api_key_file)
+        return config_complain(r, path, "both api_key_env and api_key_file are given; keep one of them");
+    snprintf(below, sizeof(below), "%s.ca_file", path);
+    if (p->ca_file && check_authorities(r, below, p->ca_file) != 0)
+        return -1;
+    struct stat st;
+    snprintf(below, sizeof(below), "%s.virtual.replay", path);
+    if (p->virt.replay && (stat(p->virt.replay, &st) != 0 || !S_ISDIR(st.st_mode)))
+        return config_complain(r, below, "%s is not a folder; create it or correct the path", p->virt.replay);
+    snprintf(below, sizeof(below), "%s.virtual", path);
+    if (!is_virtual &&
+        config_setting_get_member(config_setting_get_elem(config_lookup(&r->lib, "providers"), (unsigned)i),
+                                  "virtual"))
+        return config_complain(r, below, "only a provider of type \"virtual\" has this group; take it out");
+    return 0;
+}
+
+static int check_models(struct reader *r)
+{
+    for (size_t i = 0; i < r->config->n_models; i++) {
+        const struct conf_model *m = &r->config->models[i];
+        char path[PATH_TEXT];
+        snprintf(path, sizeof(path), "models[%zu]", i);
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(r->config->models[k].name, m->name) == 0)
+                return config_complain(r, path, "the name \"%s\" is models[%zu]'s already; remove one",
+                                       m->name, k);
+        if (m->n_targets == 0)
+            return config_complain(r, path, "has no target; add targets = ( { provider = \"…\"; } );");
+    }
+    return 0;
+}
+
+int config_check(struct reader *r, bool full)
+{
+    if (check_listeners(r, full) != 0 || check_admin(r, full) != 0 || check_numbers(r) != 0)
+        return -1;
+    if (full && check_user(r) != 0)
+        return -1;
+    for (size_t i = 0; i < r->config->n_providers; i++)
+        if (check_provider(r, i) != 0)
+            return -1;
+    return check_models(r);
+}
+
+/* ---- credentials */
+
+static int load_secret(struct reader *r, size_t i)
+{
+    const struct conf_provider *p = &r->config->providers[i];
+    struct error why;
+    char path[PATH_TEXT];
+    if (!p->has_key)
+        return 0;
+    snprintf(path, sizeof(path), "providers[%zu].%s", i, p->api_key_env ? "api_key_env" : "api_key_file");
+    int result = p->api_key_env ? secret_from_env(p->name, p->api_key_env, &why)
+                                : secret_from_file(p->name, p->api_key_file, &why);
+    return result == 0 ? 0 : config_complain(r, path, "%s", why.text);
+}
+
+int config_load_secrets(struct reader *r)
+{
+    secret_begin();
+    for (size_t i = 0; i < r->config->n_providers; i++)
+        if (load_secret(r, i) != 0) {
+            secret_abort();
+            return -1;
+        }
+    secret_commit();
+    return 0;
+}
