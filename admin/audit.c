@@ -1,0 +1,62 @@
+/* Lines of the audit log, JSON objects in the key store. */
+#include "audit.h"
+
+#include "json_out.h"
+#include "json_scan.h"
+#include "log.h"
+
+enum { MAX_LINE = 16 * 1024, MAX_VALUE = 1024 };
+
+/* The new value in its shortest form; a credential and what is too long are only mentioned. */
+static void put_value(struct json_writer *w, struct call const *c, struct str name, struct str raw)
+{
+    struct buf text;
+    buf_init(&text, MAX_VALUE);
+    if (str_eq(name, STR("key")))
+        jw_str(w, STR("(given)"));
+    else if (json_canonical(&text, raw, NULL, 0, c->x->arena))
+        jw_str(w, STR("(long)"));
+    else
+        jw_raw(w, buf_str(&text));
+    buf_free(&text);
+}
+
+static void put_fields(struct json_writer *w, const struct call *c, struct str fields)
+{
+    size_t at = 0;
+    struct str name;
+    struct json_value value;
+    jw_open_in(w, "fields", '{');
+    while (json_next(fields, &at, &name, &value)) {
+        /* the handler has checked the names: they are plain words */
+        jw_name(w, arena_copy(c->x->arena, name).p);
+        put_value(w, c, name, value.raw);
+    }
+    jw_close(w, '}');
+}
+
+void audit_note(const struct call *c, const char *action, const char *object, struct str fields)
+{
+    struct buf line;
+    buf_init(&line, MAX_LINE);
+    struct json_writer w = json_writer(&line);
+    jw_open(&w, '{');
+    jw_text_in(&w, "who", "admin token");
+    jw_text_in(&w, "from", c->x->peer);
+    jw_text_in(&w, "action", action);
+    jw_text_in(&w, "object", object);
+    size_t before = line.n;
+    if (fields.p)
+        put_fields(&w, c, fields);
+    if (line.full || line.n > MAX_LINE - 64) { /* many long values: say so rather than lose the line */
+        line.n = before;
+        line.full = false;
+        w.comma = true;
+        jw_text_in(&w, "fields", "(long)");
+    }
+    jw_close(&w, '}');
+    struct error err;
+    if (keystore_audit(c->admin->keys, buf_str(&line), &err))
+        log_error("the audit log took no line (%s): " STR_FMT, err.text, STR_ARG(buf_str(&line)));
+    buf_free(&line);
+}
