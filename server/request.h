@@ -128,7 +128,8 @@ enum step request_admit(struct request *r);   /* request_admit.c: limits and pla
 enum step request_cache(struct request *r);   /* request_cache.c: answers a hit */
 enum step request_attempt(struct request *r); /* request_attempt.c: provider call, answer relayed */
 /* The end of every request, answered or not. */
-void request_settle(struct request *r); /* request_admit.c: limits and places: settle */
+void request_settle(struct request *r); /* request_admit.c: limits and places: settle; idempotent, also called
+                                           by answer.c before the client can see the answer's end */
 void request_record(struct request *r); /* request_record.c: usage row, metrics, access log */
 
 /* request_record.c, for request_attempt: fills and begins the ring's row before the provider is called;
