@@ -1,0 +1,308 @@
+/* Reads the body and finds in it what the pipeline needs: model, stream, token maxima. Run by workers only.
+ *
+ * A JSON body passes the strict scanner whole, before anything in it is believed; members that decide
+ * something are refused when they stand there twice or have another type than the vendor's. A multipart body
+ * is only searched for its "model" field. Everything else is passed on as bytes. */
+#include "answer.h"
+#include "estimate.h"
+#include "multipart.h"
+
+enum member {
+    MODEL,
+    STREAM,
+    STREAM_OPTIONS,
+    INCLUDE_USAGE,
+    MAX_TOKENS,
+    MAX_COMPLETION_TOKENS,
+    MAX_OUTPUT_TOKENS,
+    N,
+    MESSAGES,
+    INPUT,
+    MEMBERS
+};
+
+static const char *const members[MEMBERS] = {
+    [MODEL] = "model",
+    [STREAM] = "stream",
+    [STREAM_OPTIONS] = "stream_options",
+    [INCLUDE_USAGE] = "stream_options.include_usage",
+    [MAX_TOKENS] = "max_tokens",
+    [MAX_COMPLETION_TOKENS] = "max_completion_tokens",
+    [MAX_OUTPUT_TOKENS] = "max_output_tokens",
+    [N] = "n",
+    [MESSAGES] = "messages",
+    [INPUT] = "input",
+};
+
+enum { MAX_N = 128 };
+
+/* What an endpoint's body is. */
+enum body_kind {
+    BODY_IGNORED, /* passed on as it is */
+    BODY_JSON,
+    BODY_JSON_IF_SO /* native: JSON where the content type says so */
+};
+
+static enum step bad(struct request *r, const char *param, const char *code, const char *message)
+{
+    struct failure f = {.status = 400, .code = code, .param = param, .message = str_of(message)};
+    return answer_failure(r, &f);
+}
+
+static bool present(const struct json_value *v)
+{
+    return v->type != JSON_ABSENT && v->type != JSON_NULL;
+}
+
+static bool is_bool(const struct json_value *v)
+{
+    return v->type == JSON_TRUE || v->type == JSON_FALSE;
+}
+
+static enum step wrong_type(struct request *r, enum member m, const char *wanted)
+{
+    return bad(r, members[m], "invalid_type",
+               arena_printf(r->arena, "Invalid type for '%s': %s is expected.", members[m], wanted).p);
+}
+
+/* ---- the members ---- */
+
+/* The name goes into header lines, log lines and records: text without control bytes. */
+static enum step take_model(struct request *r, struct str model)
+{
+    for (size_t i = 0; i < model.n; i++)
+        if ((unsigned char)model.p[i] < 0x20 || model.p[i] == 0x7f)
+            return bad(r, "model", "invalid_value", "'model' holds a control character.");
+    if (model.n == 0)
+        return bad(r, "model", NULL, "'model' is empty: name the model to be used.");
+    r->model = model;
+    return STEP_NEXT;
+}
+
+static bool model_required(const struct request *r)
+{
+    switch (r->match.endpoint) {
+    case EP_CHAT:
+    case EP_COMPLETIONS:
+    case EP_EMBEDDINGS:
+        return true;
+    case EP_RESPONSES:
+        return str_eq(r->match.rest, STR("/responses"));
+    default:
+        return false;
+    }
+}
+
+static enum step check_model(struct request *r, const struct json_value *v)
+{
+    if (!present(v)) {
+        if (model_required(r))
+            return bad(r, NULL, NULL, "A model must be named: 'model' is missing.");
+        return STEP_NEXT;
+    }
+    if (v->type != JSON_STRING)
+        return wrong_type(r, MODEL, "a string");
+    return take_model(r, json_text(*v, r->arena));
+}
+
+static enum step check_stream(struct request *r, const struct json_value v[MEMBERS])
+{
+    if (present(&v[STREAM]) && !is_bool(&v[STREAM]))
+        return wrong_type(r, STREAM, "a boolean");
+    if (present(&v[STREAM_OPTIONS]) && v[STREAM_OPTIONS].type != JSON_OBJECT)
+        return wrong_type(r, STREAM_OPTIONS, "an object");
+    if (present(&v[INCLUDE_USAGE]) && !is_bool(&v[INCLUDE_USAGE]))
+        return wrong_type(r, INCLUDE_USAGE, "a boolean");
+    r->stream = v[STREAM].type == JSON_TRUE;
+    if (v[STREAM_OPTIONS].type == JSON_OBJECT && !r->stream && r->match.endpoint == EP_CHAT)
+        return bad(r, "stream_options", NULL, "'stream_options' goes with 'stream': true only.");
+    r->wants_usage = v[INCLUDE_USAGE].type == JSON_TRUE;
+    return STEP_NEXT;
+}
+
+/* An optional positive integer up to `most`; *out is untouched when it is absent. */
+static enum step check_count(struct request *r, const struct json_value v[MEMBERS], enum member m,
+                             int64_t most, uint64_t *out)
+{
+    int64_t n;
+    if (!present(&v[m]))
+        return STEP_NEXT;
+    if (v[m].type != JSON_NUMBER || json_int(v[m], &n) < 0)
+        return wrong_type(r, m, "an integer");
+    if (n < 1)
+        return bad(r, members[m], "integer_below_min_value",
+                   arena_printf(r->arena, "'%s' must be at least 1.", members[m]).p);
+    if (n > most)
+        return bad(r, members[m], "integer_above_max_value",
+                   arena_printf(r->arena, "'%s' must be at most %lld.", members[m], (long long)most).p);
+    *out = (uint64_t)n;
+    return STEP_NEXT;
+}
+
+/* Endpoints whose answers are generated text, metered by token. */
+static bool generates(enum endpoint e)
+{
+    return e == EP_CHAT || e == EP_COMPLETIONS || e == EP_RESPONSES || e == EP_NATIVE;
+}
+
+static enum step check_output(struct request *r, const struct json_value v[MEMBERS])
+{
+    static const enum member maxima[] = {MAX_TOKENS, MAX_OUTPUT_TOKENS, MAX_COMPLETION_TOKENS};
+    uint64_t most = r->worker->config->limits.output_reserve, n = 1;
+    if (!generates(r->match.endpoint))
+        return STEP_NEXT;
+    for (size_t i = 0; i < sizeof(maxima) / sizeof(maxima[0]); i++)
+        if (check_count(r, v, maxima[i], INT32_MAX, &most) == STEP_DONE)
+            return STEP_DONE;
+    if (check_count(r, v, N, MAX_N, &n) == STEP_DONE)
+        return STEP_DONE;
+    r->output_estimate = most * n; /* below 2^31 * 2^7 */
+    return STEP_NEXT;
+}
+
+static enum step check_content(struct request *r, const struct json_value v[MEMBERS])
+{
+    if (r->match.endpoint == EP_CHAT) {
+        if (!present(&v[MESSAGES]))
+            return bad(r, "messages", "missing_required_parameter",
+                       "Missing required parameter: 'messages'.");
+        if (v[MESSAGES].type != JSON_ARRAY)
+            return wrong_type(r, MESSAGES, "an array");
+        if (v[MESSAGES].count == 0)
+            return bad(r, "messages", "empty_array", "'messages' is empty: at least one is needed.");
+    }
+    if (r->match.endpoint == EP_EMBEDDINGS && !present(&v[INPUT]))
+        return bad(r, "input", "missing_required_parameter", "Missing required parameter: 'input'.");
+    return STEP_NEXT;
+}
+
+/* ---- the forms ---- */
+
+static enum step bad_json(struct request *r, const struct error *err)
+{
+    METRIC_INC(r->worker->metrics, bad_json_total);
+    return bad(
+        r, NULL, NULL,
+        arena_printf(r->arena, "The body of the request is not valid JSON for this endpoint (%s).", err->text)
+            .p);
+}
+
+static bool starts_object(struct str s)
+{
+    size_t i = 0;
+    while (i < s.n && (s.p[i] == ' ' || s.p[i] == '\t' || s.p[i] == '\n' || s.p[i] == '\r'))
+        i++;
+    return i < s.n && s.p[i] == '{';
+}
+
+static enum step scan_json(struct request *r)
+{
+    struct json_value v[MEMBERS];
+    struct error err = {""};
+    r->prompt_estimate = estimate_prompt(r->body);
+    if (r->match.endpoint == EP_NATIVE && !starts_object(r->body))
+        return json_validate(r->body, &err) < 0 ? bad_json(r, &err) : STEP_NEXT;
+    if (json_scan(r->body, members, MEMBERS, v, &err) < 0)
+        return bad_json(r, &err);
+    if (check_model(r, &v[MODEL]) == STEP_DONE || check_stream(r, v) == STEP_DONE ||
+        check_output(r, v) == STEP_DONE)
+        return STEP_DONE;
+    return check_content(r, v);
+}
+
+static enum step scan_multipart(struct request *r, struct str boundary)
+{
+    struct str model = STR_NULL;
+    int found = multipart_field(r->body, boundary, "model", &model);
+    if (found < 0)
+        return bad(r, NULL, NULL, "The multipart body is malformed, or names more than one model.");
+    return found == 0 ? STEP_NEXT : take_model(r, arena_copy(r->arena, model));
+}
+
+static bool is_json(struct str content_type)
+{
+    struct str type;
+    if (!str_split(&content_type, ';', &type))
+        return false;
+    type = str_trim(type);
+    return str_ieq(type, STR("application/json")) ||
+           (type.n > 5 && str_ieq((struct str){type.p + type.n - 5, 5}, STR("+json")));
+}
+
+static enum body_kind body_kind(const struct request *r)
+{
+    bool post = str_eq(r->head->method, STR("POST"));
+    switch (r->match.endpoint) {
+    case EP_CHAT:
+    case EP_COMPLETIONS:
+    case EP_EMBEDDINGS:
+    case EP_MODERATIONS:
+    case EP_RERANK:
+    case EP_IMAGES:
+    case EP_AUDIO:
+        return BODY_JSON;
+    case EP_RESPONSES:
+    case EP_BATCHES: /* …/cancel takes no body */
+        return post && (r->body.n > 0 || model_required(r)) ? BODY_JSON : BODY_IGNORED;
+    case EP_NATIVE:
+    case EP_FILES:
+        return r->body.n > 0 ? BODY_JSON_IF_SO : BODY_IGNORED;
+    default:
+        return BODY_IGNORED;
+    }
+}
+
+/* Endpoints that take forms as well as JSON. */
+static bool takes_form(enum endpoint e)
+{
+    return e == EP_IMAGES || e == EP_AUDIO || e == EP_FILES || e == EP_NATIVE;
+}
+
+static enum step scan(struct request *r)
+{
+    struct str type = STR_NULL, boundary;
+    enum body_kind kind = body_kind(r);
+    http_find(r->head, "content-type", &type);
+    if (kind != BODY_IGNORED && takes_form(r->match.endpoint) && multipart_type(type, &boundary))
+        return scan_multipart(r, boundary);
+    if (kind == BODY_JSON || (kind == BODY_JSON_IF_SO && is_json(type)))
+        return scan_json(r);
+    return STEP_NEXT;
+}
+
+/* ---- reading it ---- */
+
+static enum step refuse_body(struct request *r, enum client_result got, const struct http_refusal *why)
+{
+    struct client *c = r->client;
+    switch (got) {
+    case CLIENT_WAITS:
+        c->waits = true;
+        return STEP_DONE;
+    case CLIENT_TOO_SLOW:
+        c->must_close = true;
+        return answer_error(r, 408, NULL, "The request's body did not arrive in time.");
+    case CLIENT_REFUSED:
+        c->must_close = true;
+        if (why->status == 400)
+            METRIC_INC(r->worker->metrics, malformed_total);
+        return answer_error(r, why->status, why->status == 413 ? "request_too_large" : NULL, "%s",
+                            why->reason);
+    default:
+        c->must_close = true; /* it left midway: nobody is left to answer */
+        c->gone = true;
+        return STEP_DONE;
+    }
+}
+
+enum step request_read_body(struct request *r)
+{
+    struct http_refusal why = {400, "The request's body is malformed."};
+    const char *before = r->client->in.p;
+    enum client_result got = client_read_body(r->client, r->head, &r->decoded, &r->body, &why);
+    if (got != CLIENT_OK)
+        return refuse_body(r, got, &why);
+    if (r->client->in.p != before) /* the head's bytes moved, and with them what was matched in them */
+        r->match = endpoint_match(r->head->method, r->head->path);
+    return scan(r);
+}
