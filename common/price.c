@@ -21,7 +21,21 @@ struct price_table {
     size_t n;
 };
 
-enum column { MODEL, PROVIDER, INPUT, CACHED, CACHE_WRITE, OUTPUT, CONTEXT, MAX_OUTPUT, COLUMNS };
+enum column {
+    MODEL,
+    PROVIDER,
+    INPUT,
+    CACHED,
+    CACHE_WRITE,
+    OUTPUT,
+    CONTEXT,
+    MAX_OUTPUT,
+    LONG_ABOVE,
+    LONG_INPUT,
+    LONG_CACHED,
+    LONG_OUTPUT,
+    COLUMNS
+};
 
 int price_parse(struct str text, uint64_t *pico)
 {
@@ -51,6 +65,25 @@ static int parse_count(struct str text, uint32_t *out)
     return 0;
 }
 
+/* The dearer rates of long prompts. Vendors name no cache write price for them; it rises as input's does. */
+static const char *parse_long(const struct str column[COLUMNS], struct price *p)
+{
+    struct price_rates *l = &p->long_rates;
+    if (column[LONG_ABOVE].n == 0)
+        return NULL;
+    if (parse_count(column[LONG_ABOVE], &p->long_above) != 0 || p->long_above == 0)
+        return "has a malformed number of tokens from which long prompts are dearer";
+    if (price_parse(column[LONG_INPUT], &l->input) != 0 || price_parse(column[LONG_OUTPUT], &l->output) != 0)
+        return "needs prices of input and output of long prompts";
+    l->cached = l->input;
+    if (column[LONG_CACHED].n > 0 && price_parse(column[LONG_CACHED], &l->cached) != 0)
+        return "has a malformed price of long prompts' cached input";
+    /* below 2^64: no price is above 10^13 */
+    l->cache_write =
+        p->input > 0 ? (uint64_t)((unsigned __int128)p->cache_write * l->input / p->input) : l->input;
+    return NULL;
+}
+
 /* Returns what is wrong with the line; NULL: nothing. */
 static const char *parse_row(struct str text, struct row *row)
 {
@@ -60,7 +93,7 @@ static const char *parse_row(struct str text, struct row *row)
         column[n] = str_trim(column[n]);
     struct price *p = &row->price;
     if (n <= OUTPUT || text.n > 0)
-        return "has to have 8 columns with a tab between them";
+        return "has to have 6 to 12 columns with a tab between them";
     if (column[MODEL].n == 0 || str_copy(row->model, sizeof(row->model), column[MODEL]) != 0)
         return "has no model, or too long a one";
     if (column[PROVIDER].n == 0 || str_copy(row->provider, sizeof(row->provider), column[PROVIDER]) != 0)
@@ -76,7 +109,7 @@ static const char *parse_row(struct str text, struct row *row)
         parse_count(column[MAX_OUTPUT], &p->max_output) != 0)
         return "has a malformed number of tokens";
     p->known = true;
-    return NULL;
+    return parse_long(column, p);
 }
 
 static int compare(const void *va, const void *vb)
@@ -189,12 +222,14 @@ static bool ends_in_shape(struct str name, struct str shape)
     return true;
 }
 
-/* "gpt-4o" of "gpt-4o-2024-08-06", "-20240806" or "-latest"; the name itself when it has none of these. */
+/* "gpt-4o" of "gpt-4o-2024-08-06", "-20240806", "@20240806" or "-latest"; the name itself when it has none of
+ * these. */
 static struct str undated(struct str name)
 {
     static const struct str shapes[] = {
         {"-9999-99-99", 11},
         {"-99999999", 9},
+        {"@99999999", 9},
         {"-latest", 7},
     };
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
@@ -230,11 +265,14 @@ static uint64_t times(uint64_t tokens, uint64_t price)
 
 uint64_t price_cost_pico(const struct price *p, const struct usage_tokens *u)
 {
+    struct price_rates r = {p->input, p->cached, p->cache_write, p->output};
+    if (p->long_above > 0 && u->input > p->long_above)
+        r = p->long_rates;
     /* a provider that counts its cached tokens beside the input and not in it must not make a negative rest
      */
     uint64_t special = add(u->cached, u->cache_write);
     uint64_t plain = u->input > special ? u->input - special : 0;
     uint64_t in =
-        add(times(plain, p->input), add(times(u->cached, p->cached), times(u->cache_write, p->cache_write)));
-    return add(in, times(u->output, p->output));
+        add(times(plain, r.input), add(times(u->cached, r.cached), times(u->cache_write, r.cache_write)));
+    return add(in, times(u->output, r.output));
 }

@@ -8,8 +8,14 @@
 #include "usage.h"
 
 /* 1e-12 USD per token: $0.15 a million tokens is 150,000. */
+struct price_rates {
+    uint64_t input, cached, cache_write, output;
+};
+
 struct price {
     uint64_t input, cached, cache_write, output;
+    uint32_t long_above;                 /* a request with more input tokens costs, as a whole, … */
+    struct price_rates long_rates;       /* … this; 0: there is no such step */
     uint32_t context_window, max_output; /* tokens; 0: not known */
     bool known;
 };
