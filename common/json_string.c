@@ -14,8 +14,7 @@ static inline bool plain(char c)
     return (signed char)c >= 0x20 && c != '"' && c != '\\';
 }
 
-/* The first byte that is not a plain ASCII string byte, or end. */
-static inline const char *skip_plain(const char *p, const char *end)
+const char *json_string_plain(const char *p, const char *end)
 {
 #ifdef __SSE2__
     const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), space = _mm_set1_epi8(0x20);
@@ -141,7 +140,7 @@ bool json_string_scan(const char **p, const char *end, bool *escaped, const char
 {
     *escaped = false;
     for (;;) {
-        *p = skip_plain(*p, end);
+        *p = json_string_plain(*p, end);
         if (*p == end) {
             *why = "the text ends within a string";
             return false;
@@ -162,28 +161,61 @@ bool json_string_scan(const char **p, const char *end, bool *escaped, const char
     }
 }
 
+/* Decodes the validated escape at *p, which is moved behind it. Returns the bytes written, 0 for what no
+ * validated string holds. */
+static size_t decode_escape(const char **p, const char *end, char dst[4])
+{
+    const char *at = *p + 1;
+    *p = end;
+    if (at == end)
+        return 0;
+    if (*at != 'u') {
+        dst[0] = short_escape(*at);
+        *p = at + 1;
+        return 1;
+    }
+    at++;
+    int32_t code = unicode_escape(&at, end);
+    if (code < 0)
+        return 0;
+    *p = at;
+    return utf8_put(dst, (uint32_t)code);
+}
+
+/* How many bytes of [p, end) stand before the first backslash. */
+static size_t unescaped(const char *p, const char *end)
+{
+    const char *backslash = memchr(p, '\\', (size_t)(end - p));
+    return (size_t)((backslash ? backslash : end) - p);
+}
+
 size_t json_string_decode(struct str raw, char *dst)
 {
     const char *p = raw.p, *end = raw.p + raw.n;
     size_t n = 0;
     while (p < end) {
-        const char *stop = memchr(p, '\\', (size_t)(end - p));
-        size_t run = (size_t)((stop ? stop : end) - p);
+        size_t run = unescaped(p, end);
         memcpy(dst + n, p, run);
         n += run;
         p += run;
-        if (end - p < 2)
-            break;
-        p++;
-        if (*p != 'u') {
-            dst[n++] = short_escape(*p++);
-            continue;
-        }
-        p++;
-        int32_t code = unicode_escape(&p, end);
-        if (code < 0)
-            break; /* not reached by a validated string */
-        n += utf8_put(dst + n, (uint32_t)code);
+        if (p < end)
+            n += decode_escape(&p, end, dst + n);
     }
     return n;
+}
+
+bool json_string_is(struct str raw, struct str text)
+{
+    const char *p = raw.p, *end = raw.p + raw.n;
+    while (p < end) {
+        char one[4];
+        struct str piece = {p, unescaped(p, end)};
+        p += piece.n;
+        if (piece.n == 0)
+            piece = (struct str){one, decode_escape(&p, end, one)};
+        if (!str_starts(text, piece))
+            return false;
+        text = (struct str){text.p + piece.n, text.n - piece.n};
+    }
+    return text.n == 0;
 }

@@ -12,4 +12,10 @@ bool json_string_scan(const char **p, const char *end, bool *escaped, const char
  * the decoded form is never longer. Returns its length. */
 size_t json_string_decode(struct str raw, char *dst);
 
+/* Whether a validated string (without its quotes) decodes to `text`. */
+bool json_string_is(struct str raw, struct str text);
+
+/* The first byte that is not a plain one (quote, backslash, control, non-ASCII), or end. */
+const char *json_string_plain(const char *p, const char *end);
+
 #endif
