@@ -12,8 +12,16 @@
 
 struct upstream; /* one exchange */
 
+/* The master's, before it forks workers and after each new configuration: sets libcurl and OpenSSL up and
+ * reads the certificate authorities of all https providers (32 ms for the system's bundle), so that the
+ * workers share those pages. -1: a bundle can't be read; what was loaded before stays. */
+int upstream_preload(const struct config *c, struct error *err);
+
+/* A worker's, after the fork. */
 struct upstreams *upstreams_new(struct worker *w);
 void upstreams_free(struct upstreams **u);
+/* Closes provider connections that nobody used for a while; for a worker that is about to wait. */
+void upstreams_tidy(struct upstreams *u, int64_t now_ns);
 
 enum upstream_result {
     UPSTREAM_OK,
@@ -34,6 +42,7 @@ struct upstream_call {
     struct str headers; /* lines "name: value\r\n" beside host, length, credential and the provider's own */
     struct str body;
     int64_t deadline_ns; /* total, of the request */
+    bool *sent;          /* becomes true right before the first byte goes out; may be NULL */
 };
 
 /* Connects (or takes an idle connection), sends the request, and reads the answer's head. A reused connection
@@ -47,6 +56,12 @@ enum upstream_result upstream_start(struct upstreams *u, const struct upstream_c
 enum upstream_result upstream_read(struct upstream *up, struct str *data, struct error *err);
 /* Reads on only as far as bytes are here already: UPSTREAM_OK with an empty slice: nothing now. */
 enum upstream_result upstream_poll(struct upstream *up, struct str *data, struct error *err);
+/* All that matters has come (a stream's terminal event): what is still to come can only be framing. The
+ * connection is kept though its end was not awaited; before its next use it is checked that nothing else
+ * came. */
+void upstream_last_seen(struct upstream *up);
+/* ns spent waiting for the provider so far. */
+int64_t upstream_waited_ns(const struct upstream *up);
 /* Ends the exchange: the connection is kept when it ended cleanly, else closed. Nulls *up. Returns the ns
  * spent waiting for the provider. */
 int64_t upstream_end(struct upstream **up);

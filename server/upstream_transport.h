@@ -1,0 +1,42 @@
+/* What carries the bytes of an exchange, inside of the upstream_*.c files: a socket under libcurl's care
+ * (upstream_curl.c), or the built-in provider (upstream_virtual.c). All are non-blocking; who has to wait
+ * does so with worker_wait on fd, so that a leaving client and the acceptor are always heard. */
+#ifndef SERVER_UPSTREAM_TRANSPORT_H
+#define SERVER_UPSTREAM_TRANSPORT_H
+
+#include "upstream.h"
+#include "upstream_url.h"
+
+enum { TRANSPORT_BROKEN = -1, TRANSPORT_AGAIN = -2 };
+
+struct transport {
+    const struct transport_ops *ops;
+    int fd;     /* readable (or writable) when it is worth trying again; -1: not open */
+    bool eager; /* bytes may be here without fd being readable: try before waiting */
+};
+
+struct transport_ops {
+    /* Connects. UPSTREAM_OK, or why not. */
+    enum upstream_result (*open)(struct transport *t, const struct client *client, int64_t deadline_ns,
+                                 struct error *err);
+    /* Bytes taken, from `head` first and then `body`; TRANSPORT_AGAIN or TRANSPORT_BROKEN. After AGAIN it is
+     * called again with the same bytes. */
+    ssize_t (*send)(struct transport *t, struct str head, struct str body);
+    /* Bytes read; 0: properly ended by the peer; TRANSPORT_AGAIN or TRANSPORT_BROKEN. */
+    ssize_t (*recv)(struct transport *t, char *p, size_t n);
+    /* May be opened again afterwards. */
+    void (*close)(struct transport *t);
+    void (*free)(struct transport *t); /* after close */
+};
+
+/* upstream_curl.c: what all of a worker's sockets share. */
+struct curl_side;
+struct curl_side *curl_side_new(struct worker *w);
+void curl_side_free(struct curl_side **s);
+struct transport *curl_transport_new(struct curl_side *s, const struct conf_provider *p,
+                                     const struct upstream_url *url);
+
+/* upstream_virtual.c */
+struct transport *virtual_transport_new(const struct conf_provider *p);
+
+#endif

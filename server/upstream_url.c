@@ -1,0 +1,51 @@
+/* Reads base URLs. The configuration was checked when it was loaded; this is the second look of the one who
+ * acts on it, and it is stricter than libcurl's own parser, which would take a user or an encoded host. */
+#include "upstream_url.h"
+
+#include <string.h>
+
+enum { MAX_AUTHORITY = 300 }; /* a DNS name has 253 bytes at most */
+
+static bool host_byte_ok(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '-' || c == '_' || c == ':' || c == '[' || c == ']';
+}
+
+bool upstream_path_ok(struct str path)
+{
+    if (path.n == 0 || path.p[0] != '/')
+        return false;
+    for (size_t i = 0; i < path.n; i++)
+        if (path.p[i] <= ' ' || path.p[i] >= 0x7f || path.p[i] == '#')
+            return false;
+    return true;
+}
+
+int upstream_url_parse(struct str base_url, struct upstream_url *out, struct error *err)
+{
+    if (base_url.n == 0) {
+        *out = (struct upstream_url){.authority = STR("virtual"), .path = STR("/v1")};
+        return 0;
+    }
+    struct str rest = base_url;
+    bool tls = str_starts(rest, STR("https://"));
+    if (!tls && !str_starts(rest, STR("http://")))
+        return error_set(err, "base URL does not begin with https:// or http://");
+    rest.p += tls ? 8 : 7;
+    rest.n -= tls ? 8 : 7;
+    const char *slash = rest.n ? memchr(rest.p, '/', rest.n) : NULL;
+    size_t n = slash ? (size_t)(slash - rest.p) : rest.n;
+    struct str authority = {rest.p, n}, path = {rest.p + n, rest.n - n};
+    if (authority.n == 0 || authority.n > MAX_AUTHORITY)
+        return error_set(err, "base URL has no host, or one that is too long");
+    for (size_t i = 0; i < n; i++)
+        if (!host_byte_ok(authority.p[i]))
+            return error_set(err, "base URL has a host with other bytes than a name, an address and a port");
+    while (path.n > 0 && path.p[path.n - 1] == '/')
+        path.n--;
+    if (path.n > 0 && (!upstream_path_ok(path) || memchr(path.p, '?', path.n)))
+        return error_set(err, "base URL has a path with a query or with bytes that may not be sent");
+    *out = (struct upstream_url){.tls = tls, .authority = authority, .path = path};
+    return 0;
+}
