@@ -99,7 +99,9 @@ struct shm_line {
 };
 static_assert(sizeof(struct shm_line) <= SHM_LINE_BYTES, "a line is 256 bytes");
 
-/* What a table slot stands for: the low three bits of its identity. */
+/* What a table slot stands for: the low three bits of its identity. Names: a key's id; a team's, a model's, a
+ * provider's name; a series': "PROVIDER\nMODEL", the model as the configuration names it (so a pattern is one
+ * series, and there are as many as there are targets). */
 enum table_kind { TABLE_KEY = 1, TABLE_TEAM, TABLE_MODEL, TABLE_PROVIDER, TABLE_SERIES };
 enum { TABLE_KIND_MASK = 7 };
 
