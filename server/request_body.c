@@ -120,6 +120,25 @@ static enum step check_stream(struct request *r, const struct json_value v[MEMBE
     return STEP_NEXT;
 }
 
+/* A native call speaks its vendor's language: a member of another type than ours means something else there.
+ */
+static void forget_foreign(struct json_value v[MEMBERS])
+{
+    static const enum member numbers[] = {MAX_TOKENS, MAX_COMPLETION_TOKENS, MAX_OUTPUT_TOKENS, N};
+    if (v[MODEL].type != JSON_STRING)
+        v[MODEL].type = JSON_ABSENT;
+    if (!is_bool(&v[STREAM]))
+        v[STREAM].type = JSON_ABSENT;
+    if (v[STREAM_OPTIONS].type != JSON_OBJECT || !is_bool(&v[INCLUDE_USAGE]))
+        v[STREAM_OPTIONS].type = v[INCLUDE_USAGE].type = JSON_ABSENT;
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        struct json_value *w = &v[numbers[i]];
+        int64_t n;
+        if (w->type != JSON_NUMBER || json_int(*w, &n) < 0 || n < 1 || n > (w == &v[N] ? MAX_N : INT32_MAX))
+            w->type = JSON_ABSENT;
+    }
+}
+
 /* An optional positive integer up to `most`; *out is untouched when it is absent. */
 static enum step check_count(struct request *r, const struct json_value v[MEMBERS], enum member m,
                              int64_t most, uint64_t *out)
@@ -129,9 +148,10 @@ static enum step check_count(struct request *r, const struct json_value v[MEMBER
         return STEP_NEXT;
     if (v[m].type != JSON_NUMBER || json_int(v[m], &n) < 0)
         return wrong_type(r, m, "an integer");
-    if (n < 1)
+    int64_t least = m == MAX_TOKENS && r->match.endpoint == EP_COMPLETIONS ? 0 : 1;
+    if (n < least)
         return bad(r, members[m], "integer_below_min_value",
-                   arena_printf(r->arena, "'%s' must be at least 1.", members[m]).p);
+                   arena_printf(r->arena, "'%s' must be at least %lld.", members[m], (long long)least).p);
     if (n > most)
         return bad(r, members[m], "integer_above_max_value",
                    arena_printf(r->arena, "'%s' must be at most %lld.", members[m], (long long)most).p);
@@ -204,6 +224,8 @@ static enum step scan_json(struct request *r)
         return json_validate(r->body, &err) < 0 ? bad_json(r, &err) : STEP_NEXT;
     if (json_scan(r->body, members, MEMBERS, v, &err) < 0)
         return bad_json(r, &err);
+    if (r->match.endpoint == EP_NATIVE)
+        forget_foreign(v);
     if (check_model(r, &v[MODEL]) == STEP_DONE || check_stream(r, v) == STEP_DONE ||
         check_output(r, v) == STEP_DONE)
         return STEP_DONE;
