@@ -202,7 +202,7 @@ void answer_break(struct request *r, const struct failure *f, bool sse)
         return;
     }
     r->failed_midway = true;
-    r->client->must_close = true;
+    r->closes = true;
     if (!r->client->gone)
         r->flags |= USAGE_CUT;
     finish(r);

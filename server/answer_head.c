@@ -175,7 +175,7 @@ static void put_framing(struct buf *b, enum framing framing, size_t length)
 bool answer_keeps(const struct request *r)
 {
     const struct client *c = r->client;
-    return r->head && r->head->keep_alive && !c->must_close && !c->gone && !r->failed_midway &&
+    return r->head && r->head->keep_alive && !r->closes && !c->must_close && !c->gone && !r->failed_midway &&
            c->body_left == 0 && !r->worker->draining;
 }
 
@@ -196,7 +196,7 @@ struct str answer_head(struct request *r, int status, struct str content_type, e
     size_t room = HEAD_ROOM + r->extra.n + content_type.n;
     struct buf b = {.p = arena_alloc(r->arena, room), .cap = room, .max = room};
     if (framing == FRAME_CLOSE)
-        r->client->must_close = true;
+        r->closes = true;
 
     put_status_line(&b, status);
     put_line(&b, STR("date"), http_date());
@@ -206,7 +206,7 @@ struct str answer_head(struct request *r, int status, struct str content_type, e
     put_ours(&b, r);
     put(&b, buf_str(&r->extra));
     if (!answer_keeps(r)) {
-        r->client->must_close = true;
+        r->closes = true;
         put(&b, STR("connection: close\r\n"));
     } else if (r->head->minor == 0) {
         put(&b, STR("connection: keep-alive\r\n"));

@@ -334,7 +334,6 @@ void client_next(struct client *c)
     if (c->spool_fd >= 0 && (fstat(c->spool_fd, &st) < 0 || (uint64_t)st.st_size <= c->spool_at))
         close_fd(&c->spool_fd);
     c->used = 0;
-    c->body_left = 0;
     c->spooled = c->spool_fd >= 0;
     c->wait_ns = c->blocked_ns = 0;
     c->blocked_bytes = 0;

@@ -21,7 +21,7 @@ struct client {
     uint64_t
         body_left;   /* of the present request: bytes not read yet; UINT64_MAX: chunked and not at its end */
     bool gone;       /* the client left: nothing can be written */
-    bool must_close; /* after the present answer */
+    bool must_close; /* after the present answer, and what the client still sends is to be dropped */
     bool waits;      /* the request is not here yet and the client keeps us waiting: request_serve returned
                         false without an answer; client_spool, then hand back as conn.wait says */
     bool spooled;    /* the present request came with a spool: it is not handed back a second time */

@@ -105,15 +105,13 @@ static void begin(struct request *r)
 static bool finish(struct request *r)
 {
     struct client *c = r->client;
-    buf_free(&r->decoded);
-    if (c->waits)
-        return false;
-    request_settle(r);
-    request_record(r);
-    if (r->status == 0 || r->failed_midway)
-        c->must_close = true;
-    client_next(c);
-    return !c->must_close && !c->gone;
+    if (!c->waits) {
+        request_settle(r);
+        request_record(r);
+        client_next(c);
+    }
+    buf_free(&r->decoded); /* the model's name may stand in it */
+    return r->status != 0 && !r->closes && !r->failed_midway && !c->must_close && !c->gone && !c->waits;
 }
 
 bool request_serve(struct worker *w, struct client *c)

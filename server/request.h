@@ -92,6 +92,7 @@ struct request {
     int status; /* sent to the client; 0: none yet */
     bool head_sent;
     bool chunked;          /* the answer's framing */
+    bool closes;           /* the connection ends with this answer */
     bool failed_midway;    /* cut: the connection must not be reused */
     bool bodiless;         /* the answer has no body (HEAD, 204, 304) */
     struct str head_out;   /* composed and not sent yet: goes out with the first piece */
@@ -113,8 +114,8 @@ struct request {
 };
 
 /* Serves the next request of the connection. True: the connection may carry another one. False: close it
- * (c->must_close with a body that was not read whole: hand back as WAIT_CLOSE), or, when c->waits is set,
- * client_spool and hand it back; served again from its start later. */
+ * (with c->must_close or c->body_left bytes that nobody will read: hand back as WAIT_CLOSE), or, when
+ * c->waits is set, client_spool and hand it back; served again from its start later. */
 bool request_serve(struct worker *w, struct client *c);
 
 /* The stages, in their order. */

@@ -189,7 +189,6 @@ void request_record_publish(struct request *r)
 
 /* ---- metrics and log ---- */
 
-/* The series of (provider, model as configured), named "provider\0model". */
 static void count_series(const struct request *r)
 {
     struct worker *w = r->worker;
@@ -198,7 +197,8 @@ static void count_series(const struct request *r)
     size_t np = str_of(provider).n, nm = str_of(model).n;
     if (np + 1 + nm > sizeof(name))
         return;
-    memcpy(name, provider, np + 1);
+    memcpy(name, provider, np);
+    name[np] = '\n'; /* as layout.h names it */
     memcpy(name + np + 1, model, nm);
     unsigned __int128 id = table_id(&w->segment, TABLE_SERIES, (struct str){name, np + 1 + nm});
     struct shm_slot *s = table_get(&w->segment, w->line, REF_SERIES, id);
