@@ -1,7 +1,6 @@
 #include "str.h"
 
 #include <string.h>
-#include <strings.h>
 
 struct str str_of(const char *z)
 {
@@ -13,10 +12,20 @@ bool str_eq(struct str a, struct str b)
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
-/* strncasecmp follows the locale, which no program of ours ever sets: it stays "C". */
+static inline char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+/* Not strncasecmp: that takes a NUL for the end. */
 bool str_ieq(struct str a, struct str b)
 {
-    return a.n == b.n && (a.n == 0 || strncasecmp(a.p, b.p, a.n) == 0);
+    if (a.n != b.n)
+        return false;
+    for (size_t i = 0; i < a.n; i++)
+        if (lower(a.p[i]) != lower(b.p[i]))
+            return false;
+    return true;
 }
 
 bool str_starts(struct str s, struct str prefix)
