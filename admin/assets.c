@@ -1,0 +1,27 @@
+/* Puts files into the program as they are, so that the document that is reviewed is the one that is served.
+ * Paths are from the repository's root, where make runs; GNUmakefile names them as prerequisites. */
+#include "assets.h"
+
+/* clang-format off */
+#define EMBED(name, file)                                                                                    \
+    __asm__(".pushsection .rodata\n"                                                                         \
+            ".global asset_" #name "_begin\nasset_" #name "_begin:\n"                                        \
+            ".incbin \"" file "\"\n"                                                                         \
+            ".global asset_" #name "_end\nasset_" #name "_end:\n.byte 0\n"                                   \
+            ".popsection\n");                                                                                \
+    extern const char asset_##name##_begin[] __attribute__((visibility("hidden")));                          \
+    extern const char asset_##name##_end[] __attribute__((visibility("hidden")))
+/* clang-format on */
+
+EMBED(openapi, "admin/openapi.json");
+EMBED(dashboard, "admin/dashboard.html");
+
+struct str asset_openapi(void)
+{
+    return (struct str){asset_openapi_begin, (size_t)(asset_openapi_end - asset_openapi_begin)};
+}
+
+struct str asset_dashboard(void)
+{
+    return (struct str){asset_dashboard_begin, (size_t)(asset_dashboard_end - asset_dashboard_begin)};
+}
