@@ -1,5 +1,5 @@
-/* Places bytes right in front of (or behind) memory that can't be touched, so that reading one byte too many ends the
- * test instead of going unnoticed. */
+/* Places bytes right in front of (or behind) memory that can't be touched, so that reading one byte too many
+ * ends the test instead of going unnoticed. */
 #ifndef TESTS_UNIT_GUARD_H
 #define TESTS_UNIT_GUARD_H
 

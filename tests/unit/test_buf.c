@@ -93,8 +93,11 @@ static void prints(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(holds_up_to_its_maximum), cmocka_unit_test(grows),  cmocka_unit_test(reserves),
-        cmocka_unit_test(consumes),                cmocka_unit_test(prints),
+        cmocka_unit_test(holds_up_to_its_maximum),
+        cmocka_unit_test(grows),
+        cmocka_unit_test(reserves),
+        cmocka_unit_test(consumes),
+        cmocka_unit_test(prints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
