@@ -4,19 +4,13 @@
 #define SERVER_PROVIDERS_PROVIDER_H
 
 #include "request.h"
+#include "sse.h"
 
-struct provider {
-    const char *type; /* in the configuration */
-    /* The call for this request: path, header lines and body in the provider's dialect (memory of r->arena).
-     * -1: it can't be expressed (*f says why, a 400). */
-    int (*build)(struct request *r, const struct conf_provider *p, struct str model, struct str *path,
-                 struct str *headers, struct str *body, struct failure *f);
-    /* Token counts of a whole answer; false: it tells none. */
-    bool (*read_usage)(struct request *r, struct str answer, struct usage_tokens *u);
-    /* One event's data of a streamed answer. */
-    struct stream_event (*read_event)(struct request *r, struct str data);
-    /* The provider's error body as a failure (message kept, credential never echoed). */
-    void (*read_error)(struct request *r, int status, struct str body, struct failure *f);
+struct provider_call {
+    struct str path;    /* with query, behind the host */
+    struct str headers; /* lines "name: value\r\n" */
+    struct str body;
+    bool usage_added; /* the stream was asked to tell its usage, which the caller had not done */
 };
 
 struct stream_event {
@@ -25,6 +19,21 @@ struct stream_event {
     bool usage_only;     /* nothing else is in it: kept from a client that did not ask for usage */
     bool error;          /* an error event midway */
     uint32_t text_bytes; /* of generated text in it, for estimates when the stream is cut */
+};
+
+struct provider {
+    const char *type; /* in the configuration */
+    /* The call for this request in the provider's dialect (memory of r->arena). -1: it can't be expressed (*f
+     * says why, a 400). */
+    int (*build)(struct request *r, const struct conf_provider *p, struct str model,
+                 struct provider_call *call, struct failure *f);
+    /* A whole successful answer that should be JSON: sets r->tokens and r->tokens_known where it tells them.
+     * -1: it is no JSON object, or an error in disguise (*f says so). */
+    int (*read_answer)(struct request *r, struct str answer, struct failure *f);
+    /* One event of a streamed answer. */
+    struct stream_event (*read_event)(struct request *r, const struct sse_event *ev);
+    /* The provider's error body as a failure (message kept, in memory of r->arena). */
+    void (*read_error)(struct request *r, int status, struct str body, struct failure *f);
 };
 
 const struct provider *provider_find(const char *type);

@@ -1,0 +1,353 @@
+/* OpenAI's dialect towards a provider, and everybody who speaks it. Run by workers.
+ *
+ * The caller speaks it too, so a body passes as it is; only what has to be another is set in it: the model's
+ * name where the provider calls it otherwise, and stream_options.include_usage, without which a stream does
+ * not tell what it cost. Unknown members survive both ways.
+ *
+ * A stream's events are many and small: a search for a few names decides whether one is looked at closely. */
+#include "provider.h"
+
+#include "json_out.h"
+#include "json_scan.h"
+#include "upstream_url.h"
+
+#include <string.h>
+
+/* ---- the request */
+
+/* Of the client's headers only these reach a provider. */
+static const char *const passed_on[] = {"accept", "idempotency-key", "openai-beta"};
+
+static bool streams_usage(const struct request *r)
+{
+    return r->stream && !r->wants_usage &&
+           (r->match.endpoint == EP_CHAT || r->match.endpoint == EP_COMPLETIONS);
+}
+
+static bool holds(struct str text, const char *what)
+{
+    return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
+}
+
+/* Sets a member of *body, in the arena's memory. */
+static int set_member(struct request *r, struct str *body, const char *name, struct str value)
+{
+    size_t max = body->n + value.n + strlen(name) + 16;
+    struct buf b = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
+    if (json_set_member(&b, *body, name, value) != 0)
+        return -1;
+    *body = buf_str(&b);
+    return 0;
+}
+
+static int set_model(struct request *r, struct str *body, struct str model)
+{
+    size_t max = 6 * model.n + 2;
+    struct buf b = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
+    return json_put_string(&b, model) == 0 ? set_member(r, body, "model", buf_str(&b)) : -1;
+}
+
+/* Other members of stream_options stay. */
+static int ask_for_usage(struct request *r, struct str *body)
+{
+    static const char *const paths[] = {"stream_options"};
+    struct json_value v = {.type = JSON_ABSENT};
+    struct str options = STR("{\"include_usage\":true}");
+    if (holds(*body, "stream") && json_scan(*body, paths, 1, &v, NULL) != 0)
+        return -1;
+    if (v.type == JSON_OBJECT && v.count > 0) {
+        options = v.raw;
+        if (set_member(r, &options, "include_usage", STR("true")) != 0)
+            return -1;
+    }
+    return set_member(r, body, "stream_options", options);
+}
+
+static bool is_object(struct str body)
+{
+    while (body.n > 0 && strchr(" \t\r\n", body.p[0]) && body.p[0])
+        body.p++, body.n--;
+    return body.n > 0 && body.p[0] == '{';
+}
+
+static int build_body(struct request *r, struct str model, struct provider_call *call)
+{
+    call->body = r->body;
+    bool rename = model.n > 0 && r->model.n > 0 && !str_eq(model, r->model);
+    if (rename && !is_object(r->body))
+        return -1; /* a form's fields are not rewritten */
+    if (rename && set_model(r, &call->body, model) != 0)
+        return -1;
+    if (!streams_usage(r))
+        return 0;
+    call->usage_added = true;
+    return ask_for_usage(r, &call->body);
+}
+
+/* A native call's path stands behind the host: what the base URL says beyond it belongs to our own endpoints.
+ */
+static int build_path(struct request *r, const struct upstream_url *url, struct str *path)
+{
+    struct str base = r->match.endpoint == EP_NATIVE ? STR_NULL : url->path;
+    bool query = r->head->query.n > 0;
+    *path = arena_printf(r->arena, STR_FMT STR_FMT "%s" STR_FMT, STR_ARG(base), STR_ARG(r->match.rest),
+                         query ? "?" : "", STR_ARG(r->head->query));
+    return upstream_path_ok(*path) ? 0 : -1;
+}
+
+static void add_line(struct buf *b, struct str name, struct str value)
+{
+    if (!http_value_ok(value))
+        return;
+    buf_add(b, name);
+    buf_add(b, STR(": "));
+    buf_add(b, value);
+    buf_add(b, STR("\r\n"));
+}
+
+static struct str build_headers(struct request *r)
+{
+    enum { ROOM = 2048 };
+    struct buf b = {.p = arena_alloc(r->arena, ROOM), .cap = ROOM, .max = ROOM};
+    struct str value;
+    if (http_find(r->head, "content-type", &value) && value.n <= 256)
+        add_line(&b, STR("content-type"), value);
+    else if (is_object(r->body))
+        add_line(&b, STR("content-type"), STR("application/json"));
+    for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++)
+        if (http_find(r->head, passed_on[i], &value) && value.n <= 512)
+            add_line(&b, str_of(passed_on[i]), value);
+    return buf_str(&b);
+}
+
+static int refuse(struct request *r, struct failure *f, const char *code, const char *message)
+{
+    *f = (struct failure){.status = 400, .code = code, .message = arena_copy(r->arena, str_of(message))};
+    return -1;
+}
+
+static int build(struct request *r, const struct conf_provider *p, struct str model,
+                 struct provider_call *call, struct failure *f)
+{
+    struct upstream_url url;
+    *call = (struct provider_call){0};
+    if (upstream_url_parse(str_of(p->base_url), &url, NULL) != 0 || build_path(r, &url, &call->path) != 0)
+        return refuse(r, f, "invalid_path", "The request's path can't be passed on.");
+    if (build_body(r, model, call) != 0)
+        return refuse(
+            r, f, "invalid_body",
+            "The model goes by another name at its provider, and can't be renamed in a body like this.");
+    call->headers = build_headers(r);
+    return 0;
+}
+
+/* ---- usage */
+
+enum usage_member {
+    PROMPT,
+    INPUT,
+    COMPLETION,
+    OUTPUT,
+    PROMPT_CACHED,
+    INPUT_CACHED,
+    PROMPT_WRITE,
+    INPUT_WRITE,
+    COMPLETION_REASONING,
+    OUTPUT_REASONING,
+    HIT, /* DeepSeek's name for cached ones */
+    USAGE_MEMBERS
+};
+
+static const char *const usage_paths[USAGE_MEMBERS] = {
+    [PROMPT] = "prompt_tokens",
+    [INPUT] = "input_tokens",
+    [COMPLETION] = "completion_tokens",
+    [OUTPUT] = "output_tokens",
+    [PROMPT_CACHED] = "prompt_tokens_details.cached_tokens",
+    [INPUT_CACHED] = "input_tokens_details.cached_tokens",
+    [PROMPT_WRITE] = "prompt_tokens_details.cache_write_tokens",
+    [INPUT_WRITE] = "input_tokens_details.cache_write_tokens",
+    [COMPLETION_REASONING] = "completion_tokens_details.reasoning_tokens",
+    [OUTPUT_REASONING] = "output_tokens_details.reasoning_tokens",
+    [HIT] = "prompt_cache_hit_tokens",
+};
+
+/* The first of them that is a count. */
+static bool count_of(const struct json_value v[], const enum usage_member names[], size_t n, uint64_t *out)
+{
+    int64_t count;
+    for (size_t i = 0; i < n; i++)
+        if (v[names[i]].type == JSON_NUMBER && json_int(v[names[i]], &count) == 0 && count >= 0) {
+            *out = (uint64_t)count;
+            return true;
+        }
+    return false;
+}
+
+#define COUNT_OF(v, out, ...)                             \
+    count_of(v, (const enum usage_member[]){__VA_ARGS__}, \
+             sizeof((const enum usage_member[]){__VA_ARGS__}) / sizeof(enum usage_member), out)
+
+static bool read_usage(struct request *r, struct json_value usage)
+{
+    struct json_value v[USAGE_MEMBERS];
+    struct usage_tokens u = {0};
+    if (usage.type != JSON_OBJECT || json_scan(usage.raw, usage_paths, USAGE_MEMBERS, v, NULL) != 0)
+        return false;
+    bool told = COUNT_OF(v, &u.input, PROMPT, INPUT);
+    told |= COUNT_OF(v, &u.output, COMPLETION, OUTPUT);
+    COUNT_OF(v, &u.cached, PROMPT_CACHED, INPUT_CACHED, HIT);
+    COUNT_OF(v, &u.cache_write, PROMPT_WRITE, INPUT_WRITE);
+    COUNT_OF(v, &u.reasoning, COMPLETION_REASONING, OUTPUT_REASONING);
+    if (!told)
+        return false;
+    r->tokens = u;
+    r->tokens_known = true;
+    return true;
+}
+
+/* ---- whole answers */
+
+static void bad_answer(struct request *r, struct failure *f, const char *message)
+{
+    *f = (struct failure){.status = 502,
+                          .type = "server_error",
+                          .code = "upstream_malformed",
+                          .message = arena_copy(r->arena, str_of(message))};
+}
+
+static bool is_error(struct json_value v)
+{
+    return v.type == JSON_OBJECT || v.type == JSON_STRING;
+}
+
+static void read_error(struct request *r, int status, struct str body, struct failure *f);
+
+static int read_answer(struct request *r, struct str answer, struct failure *f)
+{
+    static const char *const paths[] = {"usage", "error", "choices", "object"};
+    enum { USAGE, ERROR, CHOICES, OBJECT };
+    struct json_value v[4];
+    struct error err;
+    if (json_scan(answer, paths, 4, v, &err) != 0) {
+        bad_answer(r, f, "The provider's answer is no valid JSON object.");
+        return -1;
+    }
+    /* an object that has an "error" beside its content (responses have one, null or not) is an answer */
+    if (is_error(v[ERROR]) && v[CHOICES].type == JSON_ABSENT && v[OBJECT].type == JSON_ABSENT) {
+        read_error(r, 502, answer, f);
+        return -1;
+    }
+    read_usage(r, v[USAGE]);
+    return 0;
+}
+
+/* ---- streams */
+
+/* Bytes of the JSON string that begins at p (behind its quote). */
+static size_t string_bytes(const char *p, const char *end)
+{
+    const char *at = p;
+    while (at < end && *at != '"')
+        at += *at == '\\' ? 2 : 1;
+    return (size_t)((at < end ? at : end) - p);
+}
+
+/* Generated text, about: what stands in the members that hold any. */
+static uint32_t text_bytes(struct str data)
+{
+    static const struct str members[] = {STR("\"content\":\""), STR("\"text\":\""), STR("\"arguments\":\""),
+                                         STR("\"reasoning_content\":\""), STR("\"delta\":\"")};
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        const char *at = memmem(data.p, data.n, members[i].p, members[i].n);
+        if (at)
+            n += string_bytes(at + members[i].n, data.p + data.n);
+    }
+    return (uint32_t)n;
+}
+
+/* `"usage":` with something else than null behind it */
+static bool tells_usage(struct str data)
+{
+    const char *at = memmem(data.p, data.n, "\"usage\"", 7), *end = data.p + data.n;
+    if (!at)
+        return false;
+    for (at += 7; at < end && (*at == ':' || *at == ' ');)
+        at++;
+    return at < end && *at == '{';
+}
+
+static bool is_terminal(const struct request *r, struct json_value type)
+{
+    if (r->match.endpoint != EP_RESPONSES || type.type != JSON_STRING)
+        return false;
+    return str_eq(type.raw, STR("\"response.completed\"")) ||
+           str_eq(type.raw, STR("\"response.incomplete\"")) || str_eq(type.raw, STR("\"response.failed\""));
+}
+
+static struct stream_event read_event(struct request *r, const struct sse_event *ev)
+{
+    static const char *const paths[] = {"usage", "response.usage", "choices", "error", "type"};
+    enum { USAGE, RESPONSE_USAGE, CHOICES, ERROR, TYPE };
+    struct stream_event e = {0};
+    struct json_value v[5];
+    if (!ev->has_data)
+        return e;
+    if (str_eq(ev->data, STR("[DONE]"))) {
+        e.last = true;
+        return e;
+    }
+    e.text_bytes = text_bytes(ev->data);
+    bool terminal = r->match.endpoint == EP_RESPONSES && holds(ev->data, "\"response.");
+    bool failed = str_eq(ev->name, STR("error")) || holds(ev->data, "\"error\"");
+    if ((!terminal && !failed && !tells_usage(ev->data)) || json_scan(ev->data, paths, 5, v, NULL) != 0)
+        return e;
+    e.usage = read_usage(r, v[USAGE].type == JSON_OBJECT ? v[USAGE] : v[RESPONSE_USAGE]);
+    e.usage_only = e.usage && v[CHOICES].type == JSON_ARRAY && v[CHOICES].count == 0;
+    e.error = is_error(v[ERROR]) || str_eq(ev->name, STR("error")) ||
+              (v[TYPE].type == JSON_STRING && str_eq(v[TYPE].raw, STR("\"error\"")));
+    e.last = !e.error && is_terminal(r, v[TYPE]);
+    return e;
+}
+
+/* ---- errors */
+
+static const char *text_or_null(struct request *r, struct json_value v)
+{
+    if (v.type == JSON_NUMBER)
+        return arena_copy(r->arena, v.raw).p;
+    if (v.type != JSON_STRING)
+        return NULL;
+    struct str s = json_text(v, r->arena);
+    return memchr(s.p ? s.p : "", '\0', s.n) ? NULL : arena_copy(r->arena, s).p;
+}
+
+/* {"error":{…}}, {"error":"…"}, {"message":"…"}, {"detail":"…"}; anything else has no message of use. */
+static void read_error(struct request *r, int status, struct str body, struct failure *f)
+{
+    static const char *const paths[] = {"error.message", "error.type", "error.code", "error.param",
+                                        "error",         "message",    "detail"};
+    enum { MESSAGE, TYPE, CODE, PARAM, PLAIN, TOP, DETAIL, COUNT };
+    struct json_value v[COUNT];
+    *f = (struct failure){.status = status};
+    if (json_scan(body, paths, COUNT, v, NULL) == 0) {
+        static const int order[] = {MESSAGE, PLAIN, TOP, DETAIL};
+        for (size_t i = 0; i < 4 && f->message.n == 0; i++)
+            if (v[order[i]].type == JSON_STRING)
+                f->message = json_text(v[order[i]], r->arena);
+        f->type = text_or_null(r, v[TYPE]);
+        f->code = text_or_null(r, v[CODE]);
+        f->param = text_or_null(r, v[PARAM]);
+    }
+    if (f->message.n == 0)
+        f->message = arena_printf(r->arena, "The provider answered with status %d.", status);
+}
+
+const struct provider provider_openai = {
+    .type = "openai",
+    .build = build,
+    .read_answer = read_answer,
+    .read_event = read_event,
+    .read_error = read_error,
+};

@@ -1,0 +1,384 @@
+/* Relays a provider's answer that is no event stream: whole where it must be looked at (JSON that tells its
+ * usage), else in the pieces in which it comes. Run by workers.
+ *
+ * An answer that claims success is believed only when it is one: a known endpoint's must be a JSON object and
+ * no error in disguise. The provider's answer to our own credential is never passed on, since it would look
+ * like the caller's fault, and could tell something of the credential. */
+#include "relay.h"
+
+#include "answer.h"
+#include "clock.h"
+#include "json_scan.h"
+#include "log.h"
+#include "scoreboard.h"
+#include "secret.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    MAX_ERROR = 1024 * 1024, /* of an error's body */
+    MAX_LOOK = 1024 * 1024,  /* an answer of an endpoint that we don't know is looked at up to this size */
+};
+
+/* ---- what happened */
+
+static const struct {
+    int status;
+    const char *code, *message;
+} results[] = {
+    [UPSTREAM_CONNECT_FAILED] = {502, "upstream_connect_failed", "could not be reached"},
+    [UPSTREAM_CONNECT_TIMEOUT] = {504, "upstream_connect_timeout", "could not be connected to in time"},
+    [UPSTREAM_FIRST_BYTE_TIMEOUT] = {504, "upstream_first_byte_timeout", "did not begin to answer in time"},
+    [UPSTREAM_IDLE_TIMEOUT] = {504, "upstream_idle_timeout", "stopped answering midway"},
+    [UPSTREAM_TOTAL_TIMEOUT] = {504, "upstream_total_timeout", "did not finish within the request's time"},
+    [UPSTREAM_CUT] = {502, "upstream_cut", "closed the connection before the end of its answer"},
+    [UPSTREAM_MALFORMED] = {502, "upstream_malformed", "sent an answer that breaks the protocol"},
+};
+
+static void count(struct shm_metrics *m, enum upstream_result res)
+{
+    if (res == UPSTREAM_CONNECT_FAILED)
+        METRIC_INC(m, upstream_connect_failed_total);
+    else if (res == UPSTREAM_CUT)
+        METRIC_INC(m, upstream_cut_total);
+    else if (res == UPSTREAM_MALFORMED)
+        METRIC_INC(m, upstream_malformed_total);
+    else
+        METRIC_INC(m, upstream_timeout_total);
+}
+
+void relay_failure_of(struct attempt *a, enum upstream_result res, const struct error *err, struct failure *f)
+{
+    struct request *r = a->r;
+    if ((unsigned)res >= sizeof(results) / sizeof(results[0]) || !results[res].code)
+        res = UPSTREAM_MALFORMED;
+    count(r->worker->metrics, res);
+    log_warn("request %s: provider %s: %s%s%s", r->id, a->conf->name, upstream_result_name(res),
+             err && err->text[0] ? ": " : "", err ? err->text : "");
+    *f = (struct failure){
+        .status = results[res].status,
+        .type = results[res].status == 504 ? "timeout" : "server_error",
+        .code = results[res].code,
+        .message = arena_printf(r->arena, "The provider %s %s.", a->conf->name, results[res].message)};
+}
+
+void relay_note_wait(struct attempt *a)
+{
+    a->r->upstream_ns = a->waited_before_ns + (a->up ? upstream_waited_ns(a->up) : 0);
+}
+
+void relay_estimate(struct request *r, uint64_t text_bytes)
+{
+    if (r->tokens_known)
+        return;
+    r->tokens = (struct usage_tokens){.input = r->prompt_estimate, .output = (text_bytes + 3) / 4};
+    r->flags |= USAGE_ESTIMATED;
+}
+
+enum step relay_client_gone(struct attempt *a, uint64_t text_bytes)
+{
+    struct request *r = a->r;
+    relay_note_wait(a);
+    r->client->gone = true;
+    r->failed_midway = r->head_sent;
+    r->flags |= USAGE_CLIENT_GONE;
+    if (r->upstream_called)
+        relay_estimate(r, text_bytes);
+    return STEP_DONE;
+}
+
+/* ---- reading */
+
+enum upstream_result relay_gather(struct attempt *a, struct buf *b, size_t most, struct str *body,
+                                  struct error *err)
+{
+    struct str data;
+    const struct http_head *h = a->head;
+    buf_init(b, most + 64 * 1024);
+    *body = STR_NULL;
+    for (;;) {
+        enum upstream_result res = upstream_read(a->up, &data, err);
+        if (res != UPSTREAM_OK)
+            return res;
+        bool all = h->body == HTTP_BODY_LENGTH && data.n == h->content_length;
+        if (b->n == 0 && all) {
+            *body = data; /* stays where it is: the next read finds the end without reading */
+            continue;
+        }
+        if (b->n == 0 && h->body == HTTP_BODY_LENGTH && h->content_length <= most)
+            buf_reserve(b, (size_t)h->content_length);
+        if (buf_add(b, data) != 0)
+            return error_set(err, "answer larger than %zu bytes", most), UPSTREAM_MALFORMED;
+        *body = buf_str(b);
+        if (b->n > most)
+            return UPSTREAM_OK;
+    }
+}
+
+/* ---- successful answers */
+
+/* JSON objects whose usage is metered, and which are nothing else. */
+static bool always_json(enum endpoint e)
+{
+    return e == EP_CHAT || e == EP_COMPLETIONS || e == EP_EMBEDDINGS || e == EP_RESPONSES ||
+           e == EP_MODERATIONS || e == EP_RERANK;
+}
+
+static bool metered(enum endpoint e)
+{
+    return e == EP_CHAT || e == EP_COMPLETIONS || e == EP_EMBEDDINGS || e == EP_RESPONSES;
+}
+
+static struct str content_type(const struct attempt *a, const char *otherwise)
+{
+    struct str type;
+    return http_find(a->head, "content-type", &type) && type.n > 0 ? type : str_of(otherwise);
+}
+
+static bool is_json(struct str type)
+{
+    struct str bare;
+    if (!str_split(&type, ';', &bare))
+        return false;
+    bare = str_trim(bare);
+    return str_ieq(bare, STR("application/json")) ||
+           (bare.n > 5 && str_ieq((struct str){bare.p + bare.n - 5, 5}, STR("+json")));
+}
+
+/* Notes the usage; bytes of an unmetered endpoint are just that. */
+static void note_usage(struct attempt *a, struct str body)
+{
+    struct request *r = a->r;
+    relay_note_wait(a);
+    if (r->tokens_known)
+        return;
+    if (metered(r->match.endpoint))
+        relay_estimate(r, r->match.endpoint == EP_EMBEDDINGS ? 0 : body.n);
+    else
+        r->flags |= USAGE_NATIVE;
+}
+
+static enum step broken(struct attempt *a, enum upstream_result res, const struct error *err)
+{
+    struct failure f;
+    struct request *r = a->r;
+    relay_note_wait(a);
+    if (res == UPSTREAM_CLIENT_GONE)
+        return relay_client_gone(a, 0);
+    relay_failure_of(a, res, err, &f);
+    r->flags |= USAGE_CUT;
+    if (r->head_sent || r->head_out.n > 0)
+        return answer_break(r, &f, false), STEP_DONE;
+    return answer_failure(r, &f);
+}
+
+static enum step answer_body(struct attempt *a, struct str body)
+{
+    struct request *r = a->r;
+    char type[256];
+    note_usage(a, body);
+    str_copy_cut(type, sizeof(type),
+                 content_type(a, always_json(r->match.endpoint) ? "application/json" : ""));
+    return answer_whole(r, a->head->status, type, body);
+}
+
+static enum step relay_json(struct attempt *a)
+{
+    struct request *r = a->r;
+    struct buf b;
+    struct str body;
+    struct error err = {""};
+    struct failure f;
+    enum step step;
+    enum upstream_result res = relay_gather(a, &b, MAX_ANSWER, &body, &err);
+    if (res == UPSTREAM_OK) {
+        error_set(&err, "answer larger than %d bytes", MAX_ANSWER);
+        res = UPSTREAM_MALFORMED;
+    }
+    if (res != UPSTREAM_END) {
+        step = broken(a, res, &err);
+    } else if (a->head->body != HTTP_BODY_NONE && a->dialect->read_answer(r, body, &f) != 0) {
+        METRIC_INC(r->worker->metrics, upstream_malformed_total);
+        log_warn("request %s: provider %s: status %d with an answer that is none", r->id, a->conf->name,
+                 a->head->status);
+        relay_note_wait(a);
+        step = answer_failure(r, &f);
+    } else {
+        step = answer_body(a, body);
+        if (r->cache_store && a->head->status == 200)
+            request_cache_store(r, body);
+    }
+    buf_free(&b);
+    return step;
+}
+
+/* The rest of an answer whose first bytes are held, as it comes. */
+static enum step relay_pieces(struct attempt *a, struct str first)
+{
+    struct request *r = a->r;
+    struct error err = {""};
+    struct str data = first;
+    if (metered(r->match.endpoint))
+        relay_estimate(r, 0);
+    else if (!r->tokens_known)
+        r->flags |= USAGE_NATIVE;
+    answer_begin(r, a->head->status, content_type(a, ""));
+    for (;;) {
+        if (data.n > 0 && answer_piece(r, data) != 0)
+            return relay_client_gone(a, 0);
+        enum upstream_result res = upstream_read(a->up, &data, &err);
+        if (res == UPSTREAM_END)
+            break;
+        if (res != UPSTREAM_OK)
+            return broken(a, res, &err);
+    }
+    relay_note_wait(a);
+    if (answer_end(r, STR_NULL) != 0)
+        return relay_client_gone(a, 0);
+    return STEP_DONE;
+}
+
+/* An endpoint that we only pass through: looked at when it is JSON and small. */
+static enum step relay_through(struct attempt *a)
+{
+    struct request *r = a->r;
+    struct buf b;
+    struct str body;
+    struct error err = {""};
+    struct failure ignored;
+    if (!is_json(content_type(a, "")) && a->head->body != HTTP_BODY_NONE)
+        return relay_pieces(a, STR_NULL);
+    size_t most = r->match.endpoint == EP_IMAGES ? MAX_ANSWER : MAX_LOOK;
+    enum upstream_result res = relay_gather(a, &b, most, &body, &err);
+    enum step step;
+    if (res == UPSTREAM_OK)
+        step = relay_pieces(a, body);
+    else if (res != UPSTREAM_END)
+        step = broken(a, res, &err);
+    else {
+        if (body.n > 0)
+            a->dialect->read_answer(r, body,
+                                    &ignored); /* for its usage; what it is otherwise is not ours to say */
+        step = answer_body(a, body);
+    }
+    buf_free(&b);
+    return step;
+}
+
+enum step relay_answer(struct attempt *a)
+{
+    atomic_store_explicit(&a->r->worker->line->phase, PHASE_STREAM, memory_order_relaxed);
+    static const char *const names[] = {"content-disposition", "openai-processing-ms"};
+    struct str value;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (http_find(a->head, names[i], &value) && value.n <= 512)
+            answer_header(a->r, names[i], value);
+    struct str type = content_type(a, "");
+    if (type.n >= 17 && str_ieq((struct str){type.p, 17}, STR("text/event-stream")))
+        return relay_stream(a);
+    if (always_json(a->r->match.endpoint))
+        return relay_json(a);
+    return relay_through(a);
+}
+
+/* ---- errors */
+
+/* The status that the client gets for the provider's. */
+static int status_for(int status)
+{
+    if (status < 400)
+        return 502; /* a redirect: not followed */
+    if (status == 529)
+        return 503;
+    if (status < 500 || status == 500 || (status >= 502 && status <= 504))
+        return status;
+    return 502;
+}
+
+/* The provider refuses the gateway, not the caller: credential, account, proxy. */
+static bool refuses_us(int status)
+{
+    return status == 401 || status == 402 || status == 403 || status == 407;
+}
+
+static bool shows_secret(const struct attempt *a, struct str body)
+{
+    struct str secret = secret_get(a->conf->name);
+    return secret.n > 0 && body.n >= secret.n && memmem(body.p, body.n, secret.p, secret.n);
+}
+
+static int64_t retry_after_ms(const struct attempt *a)
+{
+    struct str value;
+    uint64_t n;
+    if (http_find(a->head, "retry-after-ms", &value) && str_u64(value, &n) == 0 && n <= 86400000)
+        return (int64_t)n;
+    if (http_find(a->head, "retry-after", &value) && str_u64(value, &n) == 0 && n <= 86400)
+        return (int64_t)n * 1000;
+    return 0;
+}
+
+/* True: the body is the error object of the dialect that the client speaks, and may be shown. */
+static bool passable(const struct attempt *a, struct str body)
+{
+    static const char *const paths[] = {"error"};
+    struct json_value v;
+    return a->r->dialect == DIALECT_OPENAI && json_scan(body, paths, 1, &v, NULL) == 0 &&
+           v.type == JSON_OBJECT;
+}
+
+static void headers_of_retry(struct request *r, int64_t ms)
+{
+    answer_header_u64(r, "retry-after", (uint64_t)(ms + 999) / 1000);
+    answer_header_u64(r, "retry-after-ms", (uint64_t)ms);
+}
+
+static enum step tell_error(struct attempt *a, struct str body)
+{
+    struct request *r = a->r;
+    struct failure f;
+    int status = status_for(a->head->status);
+    if (refuses_us(a->head->status) || shows_secret(a, body) || a->head->status < 400) {
+        bool redirect = a->head->status < 400;
+        f = (struct failure){
+            .status = 502,
+            .type = "server_error",
+            .code = redirect ? "upstream_redirect" : "upstream_auth_failed",
+            .message = redirect
+                           ? arena_printf(r->arena, "The provider %s answered with a redirect (%d).",
+                                          a->conf->name, a->head->status)
+                           : arena_printf(r->arena, "The provider %s refused the gateway's account (%d).",
+                                          a->conf->name, a->head->status)};
+        return answer_failure(r, &f);
+    }
+    if (passable(a, body)) {
+        int64_t ms = retry_after_ms(a);
+        if (ms > 0 || status == 429 || status == 503)
+            headers_of_retry(r, ms > 0 ? ms : 1000);
+        return answer_whole(r, status, "application/json", body);
+    }
+    a->dialect->read_error(r, status, body, &f);
+    f.retry_after_ms = retry_after_ms(a);
+    return answer_failure(r, &f);
+}
+
+enum step relay_error(struct attempt *a)
+{
+    struct request *r = a->r;
+    struct buf b;
+    struct str body;
+    struct error err = {""};
+    METRIC_INC(r->worker->metrics, upstream_error_total);
+    enum upstream_result res = relay_gather(a, &b, MAX_ERROR, &body, &err);
+    relay_note_wait(a);
+    log_info("request %s: provider %s answered with status %d", r->id, a->conf->name, a->head->status);
+    r->tokens_known = true; /* an error costs nothing */
+    enum step step = STEP_DONE;
+    if (res == UPSTREAM_CLIENT_GONE)
+        step = relay_client_gone(a, 0);
+    else
+        step = tell_error(a, res == UPSTREAM_END ? body : STR_NULL);
+    buf_free(&b);
+    return step;
+}

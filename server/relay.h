@@ -1,0 +1,37 @@
+/* From the provider's answer to the client's, inside of request_attempt.c and relay*.c. */
+#ifndef SERVER_RELAY_H
+#define SERVER_RELAY_H
+
+#include "provider.h"
+#include "upstream.h"
+
+struct attempt {
+    struct request *r;
+    const struct provider *dialect;
+    const struct conf_provider *conf;
+    struct provider_call call;
+    struct upstream *up;
+    const struct http_head *head; /* of the provider's answer */
+    int64_t waited_before_ns;     /* in earlier attempts */
+};
+
+/* A successful answer: whole, in pieces, or as a stream of events, as it is. */
+enum step relay_answer(struct attempt *a);
+enum step relay_stream(struct attempt *a);
+/* The provider's error status: passed on, or told as a failure of ours. */
+enum step relay_error(struct attempt *a);
+
+/* Reads the body until its end (UPSTREAM_END) or until `most` bytes are held (UPSTREAM_OK). *body is the
+ * upstream's own memory where it came in one piece, else that of `b`. */
+enum upstream_result relay_gather(struct attempt *a, struct buf *b, size_t most, struct str *body,
+                                  struct error *err);
+/* How an exchange that ended so is told to the client; counted and logged. */
+void relay_failure_of(struct attempt *a, enum upstream_result res, const struct error *err,
+                      struct failure *f);
+/* Notes what is known about the cost of a call that ended early: estimates where nothing was told. */
+void relay_estimate(struct request *r, uint64_t text_bytes);
+void relay_note_wait(struct attempt *a);
+/* The client has left: nothing to answer. */
+enum step relay_client_gone(struct attempt *a, uint64_t text_bytes);
+
+#endif

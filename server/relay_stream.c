@@ -1,0 +1,242 @@
+/* Relays a stream of events as its bytes arrive, and meters it on the way. Run by workers.
+ *
+ * Whole events are sent on, as the bytes they came in, all that one read brought in one write. Two things are
+ * kept from a client that did not ask for usage although we did: the chunk that holds nothing else, and the
+ * "usage":null of the others. The stream ends properly only after its terminal event, whose bytes go out
+ * after the row is published; a stream that breaks off is told so in the stream and never ended. */
+#include "relay.h"
+
+#include "answer.h"
+#include "chat_assemble.h"
+#include "clock.h"
+#include "log.h"
+
+#include <string.h>
+
+struct stream {
+    struct attempt *a;
+    struct sse_reader sse;
+    struct str run; /* events to be sent, lying one behind the other in the reader's memory … */
+    struct buf out; /* … or copied, once something between them was left out */
+    uint64_t text_bytes;
+    bool content, last, error;
+    bool keep_usage; /* the client asked for it */
+    bool needs_last; /* without its terminal event this stream is cut */
+    struct str error_data;
+    struct chat_assemble *assemble;
+};
+
+/* ---- what goes out */
+
+static void add(struct stream *s, struct str raw)
+{
+    if (s->out.n == 0 && (s->run.n == 0 || s->run.p + s->run.n == raw.p)) {
+        s->run = (struct str){s->run.n ? s->run.p : raw.p, s->run.n + raw.n};
+        return;
+    }
+    if (s->out.n == 0)
+        buf_add(&s->out, s->run);
+    buf_add(&s->out, raw);
+}
+
+static struct str gathered(const struct stream *s)
+{
+    return s->out.n > 0 ? buf_str(&s->out) : s->run;
+}
+
+static void forget(struct stream *s)
+{
+    buf_reset(&s->out);
+    s->run = STR_NULL;
+}
+
+static const char *skip(const char *p, const char *end, char c)
+{
+    while (p < end && *p == ' ')
+        p++;
+    return p < end && *p == c ? p + 1 : NULL;
+}
+
+/* Where `"usage":null` stands in an event, with the comma that goes with it. Inside of a string its quotes
+ * would be escaped, so what is found is a member. */
+static bool find_null_usage(struct str raw, struct str *member)
+{
+    const char *end = raw.p + raw.n, *at = memmem(raw.p, raw.n, "\"usage\"", 7);
+    if (!at)
+        return false;
+    const char *value = skip(at + 7, end, ':');
+    while (value && value < end && *value == ' ')
+        value++;
+    if (!value || end - value < 4 || memcmp(value, "null", 4) != 0)
+        return false;
+    const char *behind = skip(value + 4, end, ',');
+    if (behind) {
+        *member = (struct str){at, (size_t)(behind - at)};
+        return true;
+    }
+    const char *front = at;
+    while (front > raw.p && front[-1] == ' ')
+        front--;
+    if (front == raw.p || front[-1] != ',')
+        return false;
+    front--;
+    *member = (struct str){front, (size_t)(value + 4 - front)};
+    return true;
+}
+
+static void add_without_null_usage(struct stream *s, struct str raw)
+{
+    struct str member;
+    if (!find_null_usage(raw, &member)) {
+        add(s, raw);
+        return;
+    }
+    size_t before = (size_t)(member.p - raw.p), behind = before + member.n;
+    add(s, (struct str){raw.p, before});
+    add(s, (struct str){raw.p + behind, raw.n - behind});
+}
+
+/* ---- what comes in */
+
+static void take_event(struct stream *s, const struct sse_event *ev)
+{
+    struct request *r = s->a->r;
+    struct stream_event e = s->a->dialect->read_event(r, ev);
+    s->text_bytes += e.text_bytes;
+    if (e.text_bytes > 0 && !s->content) {
+        s->content = true;
+        r->first_byte_ns =
+            clock_mono_ns(); /* of the answer proper: a chunk that only names the role is none */
+    }
+    if (s->assemble && ev->has_data)
+        chat_assemble_feed(s->assemble, ev->data);
+    s->last = e.last;
+    s->error = e.error;
+    if (e.error)
+        s->error_data = arena_copy(r->arena, ev->data);
+    if (s->keep_usage)
+        add(s, ev->raw);
+    else if (!e.usage_only)
+        add_without_null_usage(s, ev->raw);
+    METRIC_INC(r->worker->metrics, stream_events_total);
+}
+
+/* All events that the bytes complete, up to the terminal one or an error. -1: an event is too large. */
+static int take(struct stream *s, struct str data)
+{
+    struct sse_event ev;
+    forget(s);
+    if (sse_feed(&s->sse, data) != 0)
+        return -1;
+    while (!s->last && !s->error && sse_next(&s->sse, &ev) == 1)
+        take_event(s, &ev);
+    return s->sse.too_large ? -1 : 0;
+}
+
+static void show_progress(struct stream *s)
+{
+    struct request *r = s->a->r;
+    if (!r->tokens_known)
+        r->tokens = (struct usage_tokens){.input = r->prompt_estimate, .output = (s->text_bytes + 3) / 4};
+    request_record_progress(r);
+}
+
+/* ---- how it ends */
+
+static enum step end(struct stream *s)
+{
+    struct request *r = s->a->r;
+    relay_estimate(r, s->text_bytes);
+    relay_note_wait(s->a);
+    upstream_last_seen(s->a->up);
+    if (answer_end(r, gathered(s)) != 0)
+        return relay_client_gone(s->a, s->text_bytes);
+    if (!s->assemble)
+        return STEP_DONE;
+    struct buf b;
+    buf_init(&b, r->worker->config->cache.max_entry);
+    if (chat_assemble_finish(s->assemble, &b) == 0)
+        request_cache_store(r, buf_str(&b));
+    buf_free(&b);
+    return STEP_DONE;
+}
+
+/* The provider told of an error midway. Nothing sent yet: a proper error; else its event goes out as the
+ * last. */
+static enum step end_with_error(struct stream *s)
+{
+    struct request *r = s->a->r;
+    struct failure f;
+    relay_estimate(r, s->text_bytes);
+    relay_note_wait(s->a);
+    METRIC_INC(r->worker->metrics, upstream_error_total);
+    log_warn("request %s: provider %s: error inside of a stream", r->id, s->a->conf->name);
+    s->a->dialect->read_error(r, 502, s->error_data, &f);
+    r->flags |= USAGE_CUT;
+    if (r->head_sent && answer_piece(r, gathered(s)) != 0)
+        return relay_client_gone(s->a, s->text_bytes);
+    answer_break(r, &f, false);
+    return STEP_DONE;
+}
+
+static enum step cut(struct stream *s, enum upstream_result res, const struct error *err)
+{
+    struct request *r = s->a->r;
+    struct failure f;
+    relay_estimate(r, s->text_bytes);
+    relay_note_wait(s->a);
+    relay_failure_of(s->a, res, err, &f);
+    r->flags |= USAGE_CUT;
+    answer_break(r, &f, true);
+    return STEP_DONE;
+}
+
+static enum step run(struct stream *s)
+{
+    struct request *r = s->a->r;
+    struct error err = {""};
+    struct str data;
+    for (;;) {
+        enum upstream_result res = upstream_read(s->a->up, &data, &err);
+        if (res == UPSTREAM_END && !s->needs_last && sse_pending(&s->sse) == 0)
+            return forget(s), end(s);
+        if (res == UPSTREAM_END)
+            return error_set(&err, "stream ended before its terminal event"), cut(s, UPSTREAM_CUT, &err);
+        if (res == UPSTREAM_CLIENT_GONE)
+            return relay_client_gone(s->a, s->text_bytes);
+        if (res != UPSTREAM_OK)
+            return cut(s, res, &err);
+        if (take(s, data) != 0)
+            return error_set(&err, "event larger than %d bytes", MAX_SSE_EVENT),
+                   cut(s, UPSTREAM_MALFORMED, &err);
+        if (s->error)
+            return end_with_error(s);
+        if (s->last)
+            return end(s);
+        show_progress(s);
+        if (answer_piece(r, gathered(s)) != 0)
+            return relay_client_gone(s->a, s->text_bytes);
+    }
+}
+
+enum step relay_stream(struct attempt *a)
+{
+    struct request *r = a->r;
+    enum endpoint e = r->match.endpoint;
+    struct stream s = {
+        .a = a,
+        .keep_usage = !a->call.usage_added,
+        .needs_last = e == EP_CHAT || e == EP_COMPLETIONS || e == EP_RESPONSES,
+    };
+    sse_init(&s.sse);
+    buf_init(&s.out, 2 * MAX_SSE_EVENT);
+    if (r->cache_store && (e == EP_CHAT || e == EP_COMPLETIONS))
+        s.assemble = chat_assemble_new(r->worker->config->cache.max_entry);
+    r->flags |= USAGE_STREAMED;
+    answer_begin(r, a->head->status, STR("text/event-stream"));
+    enum step step = run(&s);
+    chat_assemble_free(&s.assemble);
+    buf_free(&s.out);
+    sse_free(&s.sse);
+    return step;
+}

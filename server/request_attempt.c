@@ -1,0 +1,148 @@
+/* Calls the providers that can serve a request, one after another until one answers, and has its answer
+ * relayed. Run by workers.
+ *
+ * The next target is tried only where the last one can't have done any work: it was full, or no connection
+ * came about. Whatever was sent is settled as spent by the later stages (r->upstream_called), and the row of
+ * the ledger is begun before anything is sent, so that a worker's death in between is recorded, too. */
+#include "answer.h"
+#include "clock.h"
+#include "log.h"
+#include "relay.h"
+#include "scoreboard.h"
+
+#include <string.h>
+
+enum { MAX_TIMEOUT_MS = 86400000 };
+
+/* 0, or -1: malformed. *ms 0: the client names none. */
+static int asked_timeout(const struct request *r, uint64_t *ms)
+{
+    struct str value;
+    *ms = 0;
+    if (!http_find(r->head, "x-aigw-timeout-ms", &value))
+        return 0;
+    return str_u64(value, ms) == 0 && *ms >= 1 && *ms <= MAX_TIMEOUT_MS ? 0 : -1;
+}
+
+/* The client may ask for less than the configuration grants, never for more. */
+static int64_t deadline_of(const struct request *r, const struct conf_provider *p, uint64_t asked_ms)
+{
+    uint64_t ms = p->timeouts.total ? p->timeouts.total : r->worker->config->timeouts.total;
+    if (asked_ms > 0 && asked_ms < ms)
+        ms = asked_ms;
+    return r->start_ns + (int64_t)ms * NS_PER_MS;
+}
+
+static void show(struct request *r, uint16_t provider)
+{
+    struct shm_line *l = r->worker->line;
+    atomic_store_explicit(&l->provider, provider + 1u, memory_order_relaxed); /* for people */
+    str_copy_cut(l->model, sizeof(l->model), r->target_model);
+}
+
+/* Names the target in the request and in the row that a crash would leave. */
+static enum step begin(struct request *r, uint16_t provider, struct str model)
+{
+    r->provider = provider;
+    r->target_model = model;
+    r->attempts++;
+    show(r, provider);
+    if (!r->row)
+        return request_record_begin(r);
+    str_copy_cut(r->row->provider, sizeof(r->row->provider),
+                 str_of(r->worker->config->providers[provider].name));
+    str_copy_cut(r->row->target, sizeof(r->row->target), model);
+    return STEP_NEXT;
+}
+
+static enum upstream_result call(struct attempt *a, int64_t deadline_ns, struct error *err)
+{
+    struct request *r = a->r;
+    struct upstream_call c = {
+        .provider = (uint16_t)r->provider,
+        .method = r->head->method,
+        .path = a->call.path,
+        .headers = a->call.headers,
+        .body = a->call.body,
+        .deadline_ns = deadline_ns,
+        .sent = &r->upstream_called,
+    };
+    enum upstream_result res = upstream_start(r->worker->upstreams, &c, r->client, &a->up, &a->head, err);
+    if (r->upstream_called)
+        METRIC_INC(r->worker->metrics, upstream_requests_total);
+    relay_note_wait(a);
+    return res;
+}
+
+static enum step relay(struct attempt *a)
+{
+    struct request *r = a->r;
+    r->upstream_answered = true;
+    struct str id;
+    if (http_find(a->head, "x-request-id", &id) || http_find(a->head, "request-id", &id))
+        if (id.n <= 200)
+            answer_header(r, "x-aigw-upstream-request-id", id);
+    if (a->head->status >= 200 && a->head->status < 300)
+        return relay_answer(a);
+    return relay_error(a);
+}
+
+static bool worth_another(const struct request *r, enum upstream_result res)
+{
+    return !r->upstream_called && (res == UPSTREAM_CONNECT_FAILED || res == UPSTREAM_CONNECT_TIMEOUT);
+}
+
+/* One target. STEP_NEXT: another one may be tried, *f says why this one can't. */
+static enum step attempt(struct request *r, size_t target, uint64_t asked_ms, struct failure *f)
+{
+    const struct config *c = r->worker->config;
+    uint16_t provider = r->targets[target].provider;
+    struct attempt a = {.r = r, .conf = &c->providers[provider], .waited_before_ns = r->upstream_ns};
+    struct error err = {""};
+    a.dialect = provider_find(a.conf->type);
+    if (!a.dialect)
+        return answer_error(r, 500, "gateway_misconfigured", "Provider %s has an unknown type.",
+                            a.conf->name);
+    if (a.dialect->build(r, a.conf, r->targets[target].model, &a.call, f) != 0)
+        return answer_failure(r, f);
+    if (begin(r, provider, r->targets[target].model) == STEP_DONE)
+        return STEP_DONE;
+    enum upstream_result res = call(&a, deadline_of(r, a.conf, asked_ms), &err);
+    enum step step = STEP_DONE;
+    if (res == UPSTREAM_OK) {
+        step = relay(&a);
+    } else if (res == UPSTREAM_CLIENT_GONE) {
+        step = relay_client_gone(&a, 0);
+    } else {
+        relay_failure_of(&a, res, &err, f);
+        step = worth_another(r, res) ? STEP_NEXT : answer_failure(r, f);
+    }
+    upstream_end(&a.up);
+    return step;
+}
+
+enum step request_attempt(struct request *r)
+{
+    uint64_t asked_ms;
+    if (asked_timeout(r, &asked_ms) != 0)
+        return answer_error(r, 400, "invalid_timeout",
+                            "x-aigw-timeout-ms must be a number of milliseconds from 1 to %d.",
+                            MAX_TIMEOUT_MS);
+    struct failure f = {
+        .status = 503, .code = "no_provider", .message = STR("No provider serves this request.")};
+    for (size_t i = 0; i < r->n_targets; i++) {
+        if (!admit_provider(r, r->targets[i].provider)) {
+            f = (struct failure){.status = 503,
+                                 .code = "provider_overloaded",
+                                 .message =
+                                     STR("The provider has as many requests under way as it may have."),
+                                 .retry_after_ms = 1000};
+            continue;
+        }
+        enum step step = attempt(r, i, asked_ms, &f);
+        admit_provider_done(r);
+        if (step == STEP_DONE)
+            return STEP_DONE;
+    }
+    return answer_failure(r, &f);
+}
