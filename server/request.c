@@ -70,6 +70,8 @@ static int refuse_head(struct request *r, enum client_result got, const struct h
     struct client *c = r->client;
     if (got == CLIENT_WAITS)
         c->waits = true;
+    if (got == CLIENT_CLOSED)
+        c->gone = true;
     if (got == CLIENT_CLOSED || got == CLIENT_WAITS)
         return 0;
     c->must_close = true;
