@@ -146,7 +146,7 @@ static bool is_json(struct str type)
            (bare.n > 5 && str_ieq((struct str){bare.p + bare.n - 5, 5}, STR("+json")));
 }
 
-/* Notes the usage; bytes of an unmetered endpoint are just that. */
+/* Estimates what was not told; an endpoint that is not metered by token has none. */
 static void note_usage(struct attempt *a, struct str body)
 {
     struct request *r = a->r;
@@ -155,8 +155,6 @@ static void note_usage(struct attempt *a, struct str body)
         return;
     if (metered(r->match.endpoint))
         relay_estimate(r, r->match.endpoint == EP_EMBEDDINGS ? 0 : body.n);
-    else
-        r->flags |= USAGE_NATIVE;
 }
 
 static enum step broken(struct attempt *a, enum upstream_result res, const struct error *err)
@@ -221,8 +219,6 @@ static enum step relay_pieces(struct attempt *a, struct str first)
     struct str data = first;
     if (metered(r->match.endpoint))
         relay_estimate(r, 0);
-    else if (!r->tokens_known)
-        r->flags |= USAGE_NATIVE;
     answer_begin(r, a->head->status, content_type(a, ""));
     for (;;) {
         if (data.n > 0 && answer_piece(r, data) != 0)

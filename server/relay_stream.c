@@ -161,14 +161,23 @@ static enum step end(struct stream *s)
     return STEP_DONE;
 }
 
+/* What a stream that failed has cost: nothing when nothing of it reached anybody. */
+static void meter_failed(struct stream *s)
+{
+    if (s->a->r->head_sent || s->text_bytes > 0)
+        relay_estimate(s->a->r, s->text_bytes);
+    else if (!s->a->r->tokens_known)
+        s->a->r->tokens = (struct usage_tokens){0};
+    relay_note_wait(s->a);
+}
+
 /* The provider told of an error midway. Nothing sent yet: a proper error; else its event goes out as the
  * last. */
 static enum step end_with_error(struct stream *s)
 {
     struct request *r = s->a->r;
     struct failure f;
-    relay_estimate(r, s->text_bytes);
-    relay_note_wait(s->a);
+    meter_failed(s);
     METRIC_INC(r->worker->metrics, upstream_error_total);
     log_warn("request %s: provider %s: error inside of a stream", r->id, s->a->conf->name);
     s->a->dialect->read_error(r, 502, s->error_data, &f);
@@ -183,8 +192,7 @@ static enum step cut(struct stream *s, enum upstream_result res, const struct er
 {
     struct request *r = s->a->r;
     struct failure f;
-    relay_estimate(r, s->text_bytes);
-    relay_note_wait(s->a);
+    meter_failed(s);
     relay_failure_of(s->a, res, err, &f);
     r->flags |= USAGE_CUT;
     answer_break(r, &f, true);

@@ -12,25 +12,12 @@
 
 #include <string.h>
 
-enum { MAX_TIMEOUT_MS = 86400000 };
-
-/* 0, or -1: malformed. *ms 0: the client names none. */
-static int asked_timeout(const struct request *r, uint64_t *ms)
+/* The caller's own bound (r->deadline_ns) may be less than what the configuration grants, never more. */
+static int64_t deadline_of(const struct request *r, const struct conf_provider *p)
 {
-    struct str value;
-    *ms = 0;
-    if (!http_find(r->head, "x-aigw-timeout-ms", &value))
-        return 0;
-    return str_u64(value, ms) == 0 && *ms >= 1 && *ms <= MAX_TIMEOUT_MS ? 0 : -1;
-}
-
-/* The client may ask for less than the configuration grants, never for more. */
-static int64_t deadline_of(const struct request *r, const struct conf_provider *p, uint64_t asked_ms)
-{
-    uint64_t ms = p->timeouts.total ? p->timeouts.total : r->worker->config->timeouts.total;
-    if (asked_ms > 0 && asked_ms < ms)
-        ms = asked_ms;
-    return r->start_ns + (int64_t)ms * NS_PER_MS;
+    uint32_t ms = p->timeouts.total ? p->timeouts.total : r->worker->config->timeouts.total;
+    int64_t deadline = r->start_ns + ms * NS_PER_MS;
+    return r->deadline_ns && r->deadline_ns < deadline ? r->deadline_ns : deadline;
 }
 
 static void show(struct request *r, uint16_t provider)
@@ -47,12 +34,7 @@ static enum step begin(struct request *r, uint16_t provider, struct str model)
     r->target_model = model;
     r->attempts++;
     show(r, provider);
-    if (!r->row)
-        return request_record_begin(r);
-    str_copy_cut(r->row->provider, sizeof(r->row->provider),
-                 str_of(r->worker->config->providers[provider].name));
-    str_copy_cut(r->row->target, sizeof(r->row->target), model);
-    return STEP_NEXT;
+    return request_record_begin(r);
 }
 
 static enum upstream_result call(struct attempt *a, int64_t deadline_ns, struct error *err)
@@ -93,7 +75,7 @@ static bool worth_another(const struct request *r, enum upstream_result res)
 }
 
 /* One target. STEP_NEXT: another one may be tried, *f says why this one can't. */
-static enum step attempt(struct request *r, size_t target, uint64_t asked_ms, struct failure *f)
+static enum step attempt(struct request *r, size_t target, struct failure *f)
 {
     const struct config *c = r->worker->config;
     uint16_t provider = r->targets[target].provider;
@@ -107,7 +89,7 @@ static enum step attempt(struct request *r, size_t target, uint64_t asked_ms, st
         return answer_failure(r, f);
     if (begin(r, provider, r->targets[target].model) == STEP_DONE)
         return STEP_DONE;
-    enum upstream_result res = call(&a, deadline_of(r, a.conf, asked_ms), &err);
+    enum upstream_result res = call(&a, deadline_of(r, a.conf), &err);
     enum step step = STEP_DONE;
     if (res == UPSTREAM_OK) {
         step = relay(&a);
@@ -123,11 +105,6 @@ static enum step attempt(struct request *r, size_t target, uint64_t asked_ms, st
 
 enum step request_attempt(struct request *r)
 {
-    uint64_t asked_ms;
-    if (asked_timeout(r, &asked_ms) != 0)
-        return answer_error(r, 400, "invalid_timeout",
-                            "x-aigw-timeout-ms must be a number of milliseconds from 1 to %d.",
-                            MAX_TIMEOUT_MS);
     struct failure f = {
         .status = 503, .code = "no_provider", .message = STR("No provider serves this request.")};
     for (size_t i = 0; i < r->n_targets; i++) {
@@ -139,7 +116,7 @@ enum step request_attempt(struct request *r)
                                  .retry_after_ms = 1000};
             continue;
         }
-        enum step step = attempt(r, i, asked_ms, &f);
+        enum step step = attempt(r, i, &f);
         admit_provider_done(r);
         if (step == STEP_DONE)
             return STEP_DONE;
