@@ -124,27 +124,26 @@ static void print_section(enum section section, int indent, bool given)
         }
 }
 
+static const char sample_head[] =
+    "# aigw.conf: all settings of the gateway. A line that begins with '#' and a name, without a\n"
+    "# space, shows a default or an example; to change it, remove that '#' and those of the group\n"
+    "# around it.\n"
+    "#\n"
+    "# As it stands, this file starts a gateway on the built-in virtual provider, so that everything\n"
+    "# can be tried before a vendor is involved. For a vendor, change `providers` and `models` to:\n"
+    "#\n"
+    "#   providers = ( { name = \"openai\"; type = \"openai\";\n"
+    "#                   base_url = \"https://api.openai.com/v1\";\n"
+    "#                   api_key_file = \"/etc/aigw/openai.key\"; } );\n"
+    "#   models = ( { name = \"gpt-4o-mini\"; targets = ( { provider = \"openai\"; } ); } );\n"
+    "#\n"
+    "# Check a change with `aigw -t -c FILE`; let it take effect with `systemctl reload aigw`\n"
+    "# (SIGHUP). No credential stands in this file. Durations are in ms and sizes in bytes, unless\n"
+    "# a name says otherwise. Relative paths start at this file's folder. Man page: aigw.conf(5).\n";
+
 void config_print_sample(void)
 {
-    fputs(
-        "# aigw.conf: all settings of the gateway. To use one that stands behind a '#' without a space, and "
-        "in\n"
-        "# its default, remove that '#' (and those of the group around it).\n"
-        "#\n"
-        "# As it stands, this file starts a gateway on the built-in virtual provider, so that everything can "
-        "be\n"
-        "# tried before a vendor is involved. To reach a vendor, give it in `providers` and name its "
-        "models:\n"
-        "#\n"
-        "#   providers = ( { name = \"openai\"; type = \"openai\"; base_url = "
-        "\"https://api.openai.com/v1\";\n"
-        "#                   api_key_file = \"/etc/aigw/openai.key\"; } );\n"
-        "#   models = ( { name = \"gpt-4o-mini\"; targets = ( { provider = \"openai\"; } ); } );\n"
-        "#\n"
-        "# Check a change with `aigw -t -c FILE`; let it take effect with `systemctl reload aigw` (SIGHUP).\n"
-        "# No credential stands in this file. Durations are in ms and sizes in bytes, unless a name says\n"
-        "# otherwise. Relative paths start at this file's folder. Man page: aigw.conf(5).\n",
-        stdout);
+    fputs(sample_head, stdout);
     print_section(ROOT, 0, true);
 }
 
@@ -152,16 +151,17 @@ void config_print_sample(void)
 
 static void print_roff(const char *text)
 {
-    if (*text == '.' || *text == '\'')
+    static const char dots[] = "…";
+    if (*text == '.' || *text == '\'' || strncmp(text, dots, sizeof(dots) - 1) == 0)
         fputs("\\&", stdout);
     for (; *text; text++) {
         if (*text == '\\')
             fputs("\\e", stdout);
         else if (*text == '-')
             fputs("\\-", stdout);
-        else if (strncmp(text, "…", sizeof("…") - 1) == 0) {
+        else if (strncmp(text, dots, sizeof(dots) - 1) == 0) {
             fputs("...", stdout);
-            text += sizeof("…") - 2;
+            text += sizeof(dots) - 2;
         } else
             putchar(*text);
     }

@@ -315,9 +315,11 @@ static void set_default(struct reader *r, const struct setting *s, char *base)
         store(base + s->offset, s->size, strcmp(s->def, "true") == 0);
         break;
     case SETTING_CHOICE:
-    case SETTING_INDEX:
-        store_choice(s, base, choice_index(r, s->choices, str_of(s->def), &word), word);
+    case SETTING_INDEX: {
+        int index = choice_index(r, s->choices, str_of(s->def), &word);
+        store_choice(s, base, index, word);
         break;
+    }
     default:
         store_text(base + s->offset, s->def);
     }

@@ -60,8 +60,9 @@ const char config_must[] = "";
      .count_offset = offsetof(section_##s, c), \
      .stride = sizeof(section_##e),            \
      .allocated = __builtin_types_compatible_p(__typeof__(((section_##s *)0)->m), section_##e *)},
-/* Something with a reader of its own. */
-#define SPECIAL(s, m, n, f, e, h) {COMMON(s, m, n, SETTING_SPECIAL, h), .special = (f), .example = (e)},
+/* Something with a reader of its own: MUST or NONE, the reader, an example. */
+#define SPECIAL(s, m, n, d, f, e, h) \
+    {COMMON(s, m, n, SETTING_SPECIAL, h), .def = (d), .special = (f), .example = (e)},
 
 const struct setting config_settings[] = {
 #include "settings.def"

@@ -42,7 +42,6 @@ enum setting_kind {
 };
 
 enum text_check {
-    TEXT_PLAIN,
     TEXT_PATH,     /* made relative to the configuration file's folder */
     TEXT_FILE,     /* the same, or the name of a systemd credential */
     TEXT_IP,       /* IPv4 or IPv6 literal */

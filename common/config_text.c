@@ -36,7 +36,8 @@ static void copy_until(struct cursor *c, const char *mark)
         copy(c);
 }
 
-static void copy_string(struct cursor *c)
+/* False: it never ends. */
+static bool copy_string(struct cursor *c)
 {
     copy(c);
     while (c->p < c->end && *c->p != '"') {
@@ -44,21 +45,27 @@ static void copy_string(struct cursor *c)
             copy(c);
         copy(c);
     }
-    if (c->p < c->end)
-        copy(c);
+    if (c->p == c->end)
+        return false;
+    copy(c);
+    return true;
 }
 
-static void copy_comment(struct cursor *c)
+/* False: it never ends. */
+static bool copy_comment(struct cursor *c)
 {
     if (!at(c, "/*")) {
         copy_until(c, "\n");
-        return;
+        return true;
     }
     copy(c);
     copy(c);
     copy_until(c, "*/");
-    for (int i = 0; i < 2 && c->p < c->end; i++)
-        copy(c);
+    if (c->p == c->end)
+        return false;
+    copy(c);
+    copy(c);
+    return true;
 }
 
 static bool is_word(char ch)
@@ -110,16 +117,23 @@ static int copy_number(struct cursor *c, const char *file, struct error *err)
 
 static int copy_token(struct cursor *c, const char *file, struct error *err)
 {
+    unsigned line = c->line;
     if (*c->p == '"')
-        copy_string(c);
-    else if (*c->p == '#' || at(c, "//") || at(c, "/*"))
-        copy_comment(c);
-    else if (c->line_start && at(c, "@include"))
+        return copy_string(c)
+                   ? 0
+                   : error_set(err, "%s:%u: a text begins here and never ends; close it with a quote", file,
+                               line);
+    if (*c->p == '#' || at(c, "//") || at(c, "/*"))
+        return copy_comment(c)
+                   ? 0
+                   : error_set(err, "%s:%u: a comment begins here and never ends; close it with */", file,
+                               line);
+    if (c->line_start && at(c, "@include"))
         return error_set(err, "%s:%u: @include is not supported; put everything into this one file", file,
-                         c->line);
-    else if (isdigit((unsigned char)*c->p))
+                         line);
+    if (isdigit((unsigned char)*c->p))
         return copy_number(c, file, err);
-    else if (is_word(*c->p) && *c->p != '-')
+    if (is_word(*c->p) && *c->p != '-')
         while (c->p < c->end && is_word(*c->p))
             copy(c);
     else

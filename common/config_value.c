@@ -101,7 +101,8 @@ static bool host_ok(struct str host)
     if (host.p[0] == '[') {
         char literal[INET6_ADDRSTRLEN];
         uint8_t addr[16];
-        return host.n > 2 && str_copy(literal, sizeof(literal), (struct str){host.p + 1, host.n - 2}) == 0 &&
+        return host.n > 2 && host.p[host.n - 1] == ']' &&
+               str_copy(literal, sizeof(literal), (struct str){host.p + 1, host.n - 2}) == 0 &&
                inet_pton(AF_INET6, literal, addr) == 1;
     }
     for (size_t i = 0; i < host.n; i++)
@@ -208,8 +209,6 @@ static int check_variable(struct reader *r, const char *text, const char *path)
 int config_check_text(struct reader *r, enum text_check check, const char **text, const char *path)
 {
     switch (check) {
-    case TEXT_PLAIN:
-        return 0;
     case TEXT_PATH:
         return check_path(r, false, text, path);
     case TEXT_FILE:
@@ -315,17 +314,13 @@ int config_read_reference(struct reader *r, const struct setting *s, const confi
     return 0;
 }
 
-int config_read_price(struct reader *r, const struct setting *s, const config_setting_t *value, char *base,
-                      const char *path)
+/* Whole, with a fraction, or in quotes; USD per million tokens. */
+static int read_usd(const config_setting_t *value, uint64_t *out)
 {
-    uint64_t *out = (uint64_t *)(void *)(base + s->offset);
     double usd;
     switch (config_setting_type(value)) {
     case CONFIG_TYPE_STRING:
-        if (price_parse(str_of(config_setting_get_string(value)), out) == 0)
-            return 0;
-        usd = -1;
-        break;
+        return price_parse(str_of(config_setting_get_string(value)), out);
     case CONFIG_TYPE_INT:
         usd = config_setting_get_int(value);
         break;
@@ -333,12 +328,25 @@ int config_read_price(struct reader *r, const struct setting *s, const config_se
         usd = config_setting_get_float(value);
         break;
     default:
-        usd = -1;
+        return -1;
     }
     if (!(usd >= 0 && usd <= 1e6))
-        return config_complain(r, path, "has to be USD per million tokens, 0 to 1000000, such as 0.15");
+        return -1;
     /* a double holds more digits than the six that count here, so rounding finds the number that was written
      */
     *out = (uint64_t)(usd * 1e6 + 0.5);
+    return 0;
+}
+
+int config_read_price(struct reader *r, const struct setting *s, const config_setting_t *value, char *base,
+                      const char *path)
+{
+    uint64_t usd;
+    if (read_usd(value, &usd) != 0)
+        return config_complain(r, path, "has to be USD per million tokens, 0 to 1000000, such as 0.15");
+    *(uint64_t *)(void *)(base + s->offset) = usd;
+    struct price *p = (struct price *)(void *)base;
+    if (s->offset == offsetof(struct price, input))
+        p->cached = p->cache_write = usd; /* until they are given themselves, which is read later */
     return 0;
 }

@@ -8,6 +8,7 @@
 #include "mem.h"
 
 #include <ctype.h>
+#include <sys/stat.h>
 
 struct row {
     char model[MAX_NAME * 2]; /* names of some clouds are long */
@@ -163,6 +164,12 @@ struct price_table *price_load(const char *path, struct error *err)
     FILE *f = fopen(path, "re");
     if (!f) {
         error_errno(err, "%s", path);
+        return NULL;
+    }
+    struct stat st;
+    if (fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode)) {
+        error_set(err, "%s: is not a regular file", path);
+        fclose(f);
         return NULL;
     }
     struct price_table *t = mem_alloc(sizeof(*t));
