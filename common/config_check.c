@@ -49,14 +49,12 @@ static int check_authorities(struct reader *r, const char *path, const char *fil
 }
 
 static int check_pair(struct reader *r, const struct conf_tls *tls, const char *certificate, const char *key,
-                      SSL_CTX *ctx, bool full)
+                      SSL_CTX *ctx)
 {
     SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
     if (SSL_CTX_use_certificate_chain_file(ctx, tls->certificate) != 1)
         return complain_openssl(r, certificate, tls->certificate,
                                 "is not a certificate in PEM form; replace it");
-    if (!full)
-        return 0;
     if (check_readable(r, key, tls->key) != 0)
         return -1;
     if (SSL_CTX_use_PrivateKey_file(ctx, tls->key, SSL_FILETYPE_PEM) == 1)
@@ -70,7 +68,7 @@ static int check_pair(struct reader *r, const struct conf_tls *tls, const char *
                             "is not a private key in PEM form without a passphrase; replace it");
 }
 
-static int check_tls(struct reader *r, const struct conf_tls *tls, const char *path, bool full)
+static int check_tls(struct reader *r, const struct conf_tls *tls, const char *path)
 {
     char certificate[PATH_TEXT], key[PATH_TEXT], client_ca[PATH_TEXT];
     snprintf(certificate, sizeof(certificate), "%s.tls.certificate", path);
@@ -85,7 +83,7 @@ static int check_tls(struct reader *r, const struct conf_tls *tls, const char *p
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     if (!ctx)
         return complain_openssl(r, certificate, tls->certificate, "can't be checked");
-    int result = check_pair(r, tls, certificate, key, ctx, full);
+    int result = check_pair(r, tls, certificate, key, ctx);
     SSL_CTX_free(ctx);
     return result;
 }
@@ -113,7 +111,7 @@ static int check_listeners(struct reader *r, bool full)
                 return config_complain(r, path,
                                        "%s port %u is listened on already by listen[%zu]; remove one",
                                        c->listen[i].address, c->listen[i].port, k);
-        if (check_tls(r, &c->listen[i].tls, path, full) != 0)
+        if (full && check_tls(r, &c->listen[i].tls, path) != 0)
             return -1;
     }
     return 0;
@@ -133,7 +131,7 @@ static int check_admin(struct reader *r, bool full)
             return config_complain(r, "admin.port",
                                    "%s port %u is clients' already (listen[%zu]); choose another",
                                    c->admin.address, c->admin.port, i);
-    return check_tls(r, &c->admin.tls, "admin", full);
+    return full ? check_tls(r, &c->admin.tls, "admin") : 0;
 }
 
 /* ---- numbers that depend on each other */
@@ -166,7 +164,7 @@ static int check_user(struct reader *r)
 
 /* ---- providers and models */
 
-static int check_provider(struct reader *r, size_t i)
+static int check_provider(struct reader *r, size_t i, bool full)
 {
     const struct conf_provider *p = &r->config->providers[i];
     bool is_virtual = strcmp(p->type, "virtual") == 0;
@@ -181,11 +179,11 @@ static int check_provider(struct reader *r, size_t i)
     if (p->api_key_env && p->api_key_file)
         return config_complain(r, path, "both api_key_env and api_key_file are given; keep one of them");
     snprintf(below, sizeof(below), "%s.ca_file", path);
-    if (p->ca_file && check_authorities(r, below, p->ca_file) != 0)
+    if (full && p->ca_file && check_authorities(r, below, p->ca_file) != 0)
         return -1;
     struct stat st;
     snprintf(below, sizeof(below), "%s.virtual.replay", path);
-    if (p->virt.replay && (stat(p->virt.replay, &st) != 0 || !S_ISDIR(st.st_mode)))
+    if (full && p->virt.replay && (stat(p->virt.replay, &st) != 0 || !S_ISDIR(st.st_mode)))
         return config_complain(r, below, "%s is not a folder; create it or correct the path", p->virt.replay);
     snprintf(below, sizeof(below), "%s.virtual", path);
     if (!is_virtual &&
@@ -218,7 +216,7 @@ int config_check(struct reader *r, bool full)
     if (full && check_user(r) != 0)
         return -1;
     for (size_t i = 0; i < r->config->n_providers; i++)
-        if (check_provider(r, i) != 0)
+        if (check_provider(r, i, full) != 0)
             return -1;
     return check_models(r);
 }

@@ -109,8 +109,8 @@ int config_read_price(struct reader *r, const struct setting *s, const config_se
 /* A text's form; *text may be replaced by its normal form (memory of the config's arena). */
 int config_check_text(struct reader *r, enum text_check check, const char **text, const char *path);
 
-/* What a setting alone can't tell: references, uniqueness, sizes that depend on each other, files. `full`:
- * also what only the master may look at (private keys, the user). */
+/* What a setting alone can't tell: references, uniqueness, sizes that depend on each other. `full`: also the
+ * files and the user that are named, which other processes than the master may not be able to see. */
 int config_check(struct reader *r, bool full);
 /* Puts the providers' credentials into the secrets region: all of them, or none. */
 int config_load_secrets(struct reader *r);
