@@ -1,7 +1,9 @@
 /* Messages between the master and its children on their control channels (SOCK_SEQPACKET).
  *
- * acceptor → master: WANT_WORKERS n. master → acceptor: WORKER (slot, generation, its socket), WORKER_GONE,
- * LISTENER (index, socket), GENERATION (drain the older ones), DRAIN. admin → master: RELOAD; master → admin:
+ * acceptor → master: WANT_WORKERS n, READY (a worker is free for the first time). master → acceptor: WORKER (slot,
+ * generation, its socket; number 1: it is older than this acceptor), WORKER_GONE, CONFIG (a descriptor of the new
+ * text, text: its file's name), LISTENER (number: index, socket), GENERATION (both come into force; drain the older
+ * workers), DRAIN. admin → master: RELOAD; master → admin:
  * RELOADED (generation, text: "" or the error) and, before it when the configuration changed, CONFIG
  * (generation, a descriptor of the new text). master → ledger: DIED (reap readers, settle rows). */
 #ifndef COMMON_CONTROL_H
@@ -19,7 +21,8 @@ enum control_kind {
     CTL_RELOAD,
     CTL_RELOADED,
     CTL_DIED,
-    CTL_CONFIG
+    CTL_CONFIG,
+    CTL_READY
 };
 
 struct control {
