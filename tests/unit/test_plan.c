@@ -1,0 +1,159 @@
+/* Which targets a request gets, and what a restricted key may see and do. */
+#include "pattern.h"
+#include "pipeline_fixture.h"
+
+static struct request r;
+static struct http_head head;
+
+static enum step plan(struct fixture *f, const char *line, const char *model, const char *allowed,
+                      const char *extra)
+{
+    static char text[1024];
+    close(f->peer);
+    fixture_peer(f);
+    arena_reset(&f->worker.arena);
+    int n = snprintf(text, sizeof(text), "%s HTTP/1.1\r\nhost: a\r\n%s\r\n", line, extra);
+    fixture_serve_head(f, &r, &head, (struct str){text, (size_t)n});
+    r.model = str_of(model);
+    if (allowed) {
+        str_copy(r.key.models[0], MAX_NAME, str_of(allowed));
+        r.key.n_models = 1;
+    }
+    return request_plan(&r);
+}
+
+#define CHAT "POST /v1/chat/completions"
+
+static void targets(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *line, *model, *allowed, *target; /* target NULL: refused … */
+        int provider;                                /* … with this status */
+    } cases[] = {
+        {CHAT, "small", NULL, "tiny", 0},
+        {CHAT, "big-1", NULL, "big-1", 1},
+        {CHAT, "big-1", "big-*", "big-1", 1},
+        {CHAT, "small", "small", "tiny", 0},
+        {CHAT, "small", "big-*", NULL, 403},
+        {CHAT, "big-1", "big-2", NULL, 403},
+        {CHAT, "nothing", NULL, NULL, 404},
+        {CHAT, "nothing", "small", NULL, 404},
+        {"POST /v1/responses", "nothing", NULL, NULL, 400},
+        {"POST /v1/files", "", NULL, "", 1},
+        {"GET /v1/responses/r1", "", NULL, "", 1},
+        {"POST /v1/files", "", "small", NULL, 403},
+        {"POST /v1/moderations", "big-9", NULL, "big-9", 1},
+        {"POST /one/v1/x", "anything", NULL, "anything", 0},
+        {"POST /one/v1/x", "anything", "any*", "anything", 0},
+        {"POST /one/v1/x", "other", "any*", NULL, 403},
+        {"GET /one/v1/x", "", "any*", NULL, 403},
+        {"GET /three/v1/x", "", NULL, NULL, 404},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        enum step s = plan(f, cases[i].line, cases[i].model, cases[i].allowed, "");
+        if (cases[i].target) {
+            if (s != STEP_NEXT || r.n_targets != 1 || r.targets[0].provider != cases[i].provider ||
+                !str_eq(r.targets[0].model, str_of(cases[i].target)))
+                fail_msg("case %zu: %s", i, peer_reads(f).p);
+        } else if (s != STEP_DONE || r.status != cases[i].provider) {
+            fail_msg("case %zu: status %d", i, r.status);
+        }
+    }
+    assert_int_equal(counted(&f->worker.metrics->auth_forbidden_total), 5 + 0);
+}
+
+static void a_name_too_long_for_its_record_is_unknown(void **state)
+{
+    struct fixture *f = *state;
+    char name[200] = "big-";
+    memset(name + 4, 'x', 150);
+    assert_int_equal(plan(f, CHAT, name, NULL, ""), STEP_DONE);
+    assert_int_equal(r.status, 404);
+    assert_non_null(strstr(peer_reads(f).p, "\"code\":\"model_not_found\""));
+    name[MAX_NAME - 1] = '\0';
+    assert_int_equal(plan(f, CHAT, name, NULL, ""), STEP_NEXT);
+}
+
+static void listing(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *allowed;
+        bool small, big;
+    } cases[] = {
+        {NULL, true, true},  {"small", true, false}, {"big-7", false, true},
+        {"b*", false, true}, {"*", true, true},      {"none", false, false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(plan(f, "GET /v1/models", "", cases[i].allowed, ""), STEP_DONE);
+        struct str got = peer_reads(f);
+        assert_non_null(strstr(got.p, "{\"object\":\"list\",\"data\":["));
+        assert_int_equal(strstr(got.p, "{\"id\":\"small\",\"object\":\"model\",\"created\":") != NULL,
+                         cases[i].small);
+        assert_int_equal(strstr(got.p, "\"id\":\"big-*\"") != NULL, cases[i].big);
+    }
+}
+
+static void one_model(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *line, *allowed;
+        int status;
+    } cases[] = {
+        {"GET /v1/models/small", NULL, 200},    {"GET /v1/models/sm%61ll", NULL, 200},
+        {"GET /v1/models/big-1", NULL, 200},    {"GET /v1/models/big-*", NULL, 200},
+        {"GET /v1/models/none", NULL, 404},     {"GET /v1/models/small", "big-*", 404},
+        {"GET /v1/models/big-1", "big-2", 404}, {"GET /v1/models/big-2", "big-2", 200},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(plan(f, cases[i].line, "", cases[i].allowed, ""), STEP_DONE);
+        if (r.status != cases[i].status)
+            fail_msg("case %zu: %d", i, r.status);
+    }
+    assert_int_equal(plan(f, "GET /v1/models/big-1", "", NULL, ""), STEP_DONE);
+    assert_non_null(strstr(peer_reads(f).p, "{\"id\":\"big-1\",\"object\":\"model\",\"created\":"));
+}
+
+static void timeouts(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(plan(f, CHAT, "small", NULL, "x-aigw-timeout-ms: 250\r\n"), STEP_NEXT);
+    assert_int_equal(r.deadline_ns - r.start_ns, 250 * NS_PER_MS);
+    assert_int_equal(plan(f, CHAT, "small", NULL, ""), STEP_NEXT);
+    assert_int_equal(r.deadline_ns, 0);
+    static const char *const bad[] = {"0", "-1", "1.5", "1s", "99999999999999999999", "86400001"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char line[64];
+        snprintf(line, sizeof(line), "x-aigw-timeout-ms: %s\r\n", bad[i]);
+        assert_int_equal(plan(f, CHAT, "small", NULL, line), STEP_DONE);
+        assert_int_equal(r.status, 400);
+    }
+}
+
+static void patterns(void **state)
+{
+    (void)state;
+    assert_true(pattern_match(STR("a"), STR("a")));
+    assert_false(pattern_match(STR("a"), STR("ab")));
+    assert_true(pattern_match(STR("a*"), STR("a")));
+    assert_true(pattern_match(STR("*"), STR_NULL));
+    assert_false(pattern_match(STR_NULL, STR("a")));
+    assert_true(patterns_meet(STR("gpt-*"), STR("gpt-4*")));
+    assert_true(patterns_meet(STR("gpt-4*"), STR("gpt-*")));
+    assert_false(patterns_meet(STR("gpt-4*"), STR("gpt-3*")));
+    assert_true(patterns_meet(STR("gpt-4o"), STR("gpt-*")));
+    assert_false(patterns_meet(STR("gpt-4o"), STR("gpt-4")));
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
+    const struct CMUnitTest tests[] = {
+        CASE(targets),  CASE(a_name_too_long_for_its_record_is_unknown),
+        CASE(listing),  CASE(one_model),
+        CASE(timeouts), cmocka_unit_test(patterns),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
