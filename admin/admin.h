@@ -24,6 +24,8 @@ struct admin {
     struct http_server *server;
     uint64_t reload_waits; /* the connection that a reload's answer goes to; 0: none */
     uint32_t reload_number;
+    int64_t refused_log_ns;    /* when a refused token was last logged … */
+    uint64_t refused_unlogged; /* … and how many were not, since */
     bool stopping;
 };
 

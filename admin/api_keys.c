@@ -145,6 +145,10 @@ void keys_rotate(struct call *c)
         call_failed(c, "rotating the key", &err);
         return;
     }
+    if (!r) {
+        unknown_key(c);
+        return;
+    }
     audit_note(c, "key.rotate", c->object, STR_NULL);
     if (!load(c, &k))
         answer(c, 200, &k, secret);

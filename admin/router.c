@@ -4,9 +4,8 @@
 #include "router.h"
 
 #include "api.h"
+#include "clock.h"
 #include "log.h"
-
-#include <netinet/in.h>
 
 const struct route admin_routes[] = {
     {"GET", "/", dashboard_page, "", true},
@@ -120,6 +119,20 @@ static bool authorised(const struct admin *a, const struct http_head *head)
     return http_find(head, "authorization", &value) && token_matches(&a->token, value);
 }
 
+/* At most a line a second: the log's disk is not the guesser's. */
+static void log_refused(struct admin *a, const char *peer)
+{
+    int64_t now_ns = clock_mono_ns();
+    if (a->refused_log_ns && now_ns - a->refused_log_ns < NS_PER_SEC) {
+        a->refused_unlogged++;
+        return;
+    }
+    log_warn("no or a wrong admin token from %s (and %llu more before)", peer,
+             (unsigned long long)a->refused_unlogged);
+    a->refused_log_ns = now_ns;
+    a->refused_unlogged = 0;
+}
+
 static bool admit(struct exchange *x, void *arg)
 {
     struct admin *a = arg;
@@ -134,7 +147,7 @@ static bool admit(struct exchange *x, void *arg)
     if (!(route && route->open) && !authorised(a, x->head)) {
         if (a->metrics)
             METRIC_INC(a->metrics, admin_auth_failed_total);
-        log_warn("no or a wrong admin token from %s", x->peer);
+        log_refused(a, x->peer);
         reply_error(x->reply, 401, "invalid_token", NULL,
                     "this needs the admin token: authorization: Bearer TOKEN");
         reply_header(x->reply, "www-authenticate", "Bearer realm=\"aigw-admin\"");
