@@ -4,7 +4,6 @@
 #include "scoreboard.h"
 #include "table.h"
 
-#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
