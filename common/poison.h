@@ -7,6 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* clang's fortified headers have some as macros, which can't be poisoned; the functions behind them are */
+#undef strcpy
+#undef strcat
+#undef sprintf
+#undef vsprintf
+
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok gets atoi atol atof
 
 #endif
