@@ -6,8 +6,8 @@
  * keeps his pages instead of meeting SIGBUS.
  *
  * A child inherits the lock with the open file description; it closes s->fd, or the lock would live as long
- * as any child does (the mapping stays). Nothing relies on that for correctness: a new master waits until no
- * process named in a line lives before it declares that nothing is held (takeover.c). */
+ * as any child does (the mapping is its own). Nothing relies on that for correctness: a new master waits
+ * until no process named in a line lives before it declares that nothing is held (takeover.c). */
 #include "segment_create.h"
 
 #include "clock.h"
@@ -116,9 +116,18 @@ static int open_locked(const char *path, int *fd, struct error *err)
     return rc;
 }
 
+/* Maps through a descriptor of its own: a mapping keeps its open file description alive, and with it a flock,
+ * so that otherwise each child's mapping would hold the lock. */
 static int map_file(struct segment *s, int fd, size_t size, struct error *err)
 {
-    void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    char same[40];
+
+    snprintf(same, sizeof same, "/proc/self/fd/%d", fd);
+    int other = open(same, O_RDWR | O_CLOEXEC);
+    if (other < 0)
+        return error_errno(err, "%s", same);
+    void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, other, 0);
+    close(other);
     if (map == MAP_FAILED)
         return error_errno(err, "mmap of the segment");
     madvise(map, size, MADV_DONTDUMP);
