@@ -317,6 +317,13 @@ void pool_generation(struct acceptor *a, uint32_t generation)
         p->n_total += w && counts(p, w);
         p->n_new += w && counts(p, w) && w->state == WORKER_NEW;
     }
+    struct pool_worker *w = p->free_first; /* the new ones to the front */
+    p->free_first = p->free_last = NULL;
+    while (w) {
+        struct pool_worker *next = w->next;
+        list_free(p, w);
+        w = next;
+    }
     p->drain_old_ns = a->now + OVERLAP_NS;
 }
 
