@@ -1,0 +1,54 @@
+#include "cache_record.h"
+#include "pack.h"
+
+#include <string.h>
+
+enum { VERSION = 1 };
+
+size_t cache_record_head(const struct cache_entry *e, const char *scope, uint8_t out[CACHE_RECORD_HEAD])
+{
+    struct pack k = {.p = out, .cap = CACHE_RECORD_HEAD};
+    if (strlen(scope) >= CACHE_SCOPE_MAX)
+        return 0;
+    pack_num(&k, VERSION);
+    pack_num(&k, (uint64_t)e->stored_s);
+    pack_num(&k, (uint64_t)e->expires_s);
+    pack_num(&k, e->tokens.input);
+    pack_num(&k, e->tokens.cached);
+    pack_num(&k, e->tokens.cache_write);
+    pack_num(&k, e->tokens.output);
+    pack_num(&k, e->tokens.reasoning);
+    pack_num(&k, e->cost_pico);
+    pack_str(&k, str_of(scope));
+    pack_str(&k, e->provider);
+    pack_str(&k, e->model);
+    pack_num(&k, e->body.n);
+    return k.full ? 0 : k.n;
+}
+
+int cache_record_read(struct str record, struct cache_entry *e, struct str *scope)
+{
+    struct unpack u = {.p = (const uint8_t *)record.p, .n = record.n};
+    memset(e, 0, sizeof *e);
+    if (unpack_num(&u) != VERSION)
+        return -1;
+    e->stored_s = (int64_t)unpack_num(&u);
+    e->expires_s = (int64_t)unpack_num(&u);
+    e->tokens.input = unpack_num(&u);
+    e->tokens.cached = unpack_num(&u);
+    e->tokens.cache_write = unpack_num(&u);
+    e->tokens.output = unpack_num(&u);
+    e->tokens.reasoning = unpack_num(&u);
+    e->cost_pico = unpack_num(&u);
+    *scope = unpack_str(&u);
+    e->provider = unpack_str(&u);
+    e->model = unpack_str(&u);
+    e->body = unpack_str(&u);
+    bool odd = u.bad || u.n != 0 || scope->n >= CACHE_SCOPE_MAX || e->expires_s < 0;
+    return odd || (scope->n > 0 && memchr(scope->p, '\0', scope->n) != NULL) ? -1 : 0;
+}
+
+int cache_folder(char out[4096], const char *state_dir)
+{
+    return (size_t)snprintf(out, 4096, "%s/cache", state_dir) < 4096 ? 0 : -1;
+}

@@ -1,0 +1,31 @@
+/* The files of the response cache, in the hands of their one writer (the cache process). */
+#ifndef SERVER_CACHE_STORE_H
+#define SERVER_CACHE_STORE_H
+
+#include "cache_mailbox.h"
+#include "error.h"
+
+struct cache_store;
+
+/* Opens state_dir/cache, and wipes it first when it can't be opened, is of another layout, or may have been
+ * damaged: the machine went down with it open (boot_id differs), or the last process died opening it. */
+struct cache_store *cache_store_open(const char *state_dir, uint64_t max_bytes, const char *boot_id,
+                                     struct error *err);
+/* Syncs, and notes that all is well for the next boot. */
+void cache_store_close(struct cache_store **s);
+
+/* Each is one or a few transactions, durable against a kill, not against a power loss. Counts go to the
+ * caller; -1: nothing was changed. */
+/* Stores the STORE mails among m[n] (several with one key: the last wins). *stored counts them; *evicted what
+ * had to go for them. Records that are malformed or expired are skipped. */
+int cache_store_put(struct cache_store *s, const struct cache_mail *m, size_t n, int64_t now_s,
+                    uint64_t *stored, uint64_t *evicted, struct error *err);
+/* Removes the entries of a scope; an empty one means all. */
+int cache_store_purge(struct cache_store *s, const char *scope, uint64_t *removed, struct error *err);
+/* Removes what has expired, a bounded number a call. */
+int cache_store_expire(struct cache_store *s, int64_t now_s, uint64_t *removed, struct error *err);
+/* Removes what would expire first until no more than 85 % is used, when more than 90 % is. */
+int cache_store_evict(struct cache_store *s, uint64_t *removed, struct error *err);
+void cache_store_reap_readers(struct cache_store *s);
+
+#endif
