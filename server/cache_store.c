@@ -25,6 +25,7 @@ enum {
     MIN_MAP = 1 << 20,
     REMOVE_BATCH = 256, /* entries a transaction removes, at most */
     EXPIRE_MOST = 2000, /* … a call of cache_store_expire */
+    JAMMED = 20,
     PAGE = 4096,
     NOTE = 64,
     EXPIRY_KEY = 8 + CACHE_KEY_BYTES,
@@ -37,6 +38,7 @@ struct cache_store {
     uint64_t max_bytes;
     char folder[4096];
     char boot_id[NOTE];
+    unsigned jammed; /* stores given up for want of room since the last that worked */
 };
 
 /* ---- how it was left ---- */
@@ -416,15 +418,16 @@ static int begin_anew(struct cache_store *s)
 static int put_hard(struct cache_store *s, const struct cache_mail *m, size_t n, int64_t now_s,
                     uint64_t limit, uint64_t *stored, uint64_t *evicted)
 {
-    static const unsigned percents[] = {75, 50, 25};
+    static const unsigned percents[] = {80, 60};
     int rc = MDB_MAP_FULL;
     for (size_t i = 0; i < sizeof percents / sizeof *percents && lmdb_is_full(rc); i++) {
         rc = make_room(s, limit / 100 * percents[i], evicted);
         if (rc == 0)
             rc = put_all(s, m, n, now_s, stored);
     }
-    if (rc != MDB_MAP_FULL) /* done, or the disk is full: emptying would not help */
+    if (rc != MDB_MAP_FULL || ++s->jammed < JAMMED) /* a full disk is not helped by emptying */
         return rc;
+    s->jammed = 0;
     rc = begin_anew(s);
     return rc == 0 ? put_all(s, m, n, now_s, stored) : rc;
 }
@@ -444,8 +447,10 @@ int cache_store_put(struct cache_store *s, const struct cache_mail *m, size_t n,
         rc = put_all(s, m, n, now_s, stored);
     if (lmdb_is_full(rc))
         rc = put_hard(s, m, n, now_s, limit, stored, evicted);
-    if (rc == 0)
+    if (rc == 0) {
+        s->jammed = 0;
         return 0;
+    }
     *stored = 0;
     return lmdb_error(err, "response cache", rc);
 }
