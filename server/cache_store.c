@@ -418,7 +418,7 @@ static int begin_anew(struct cache_store *s)
 static int put_hard(struct cache_store *s, const struct cache_mail *m, size_t n, int64_t now_s,
                     uint64_t limit, uint64_t *stored, uint64_t *evicted)
 {
-    static const unsigned percents[] = {80, 60};
+    static const unsigned percents[] = {75, 50, 25};
     int rc = MDB_MAP_FULL;
     for (size_t i = 0; i < sizeof percents / sizeof *percents && lmdb_is_full(rc); i++) {
         rc = make_room(s, limit / 100 * percents[i], evicted);
