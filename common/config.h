@@ -145,7 +145,8 @@ struct config {
  * of prices: for a process that is handed what the master has checked. NULL and err ("FILE:LINE: setting:
  * what, remedy"). */
 struct config *config_parse(struct str text, const char *file, bool with_secrets, struct error *err);
-/* Reads a whole file (at most 4 MB) for config_parse; free() it. (libconfig itself has a config_read_file.) */
+/* Reads a whole file (at most 4 MB) for config_parse; free() it. (libconfig itself has a config_read_file.)
+ */
 char *config_file_text(const char *file, size_t *n, struct error *err);
 void config_free(struct config **c);
 

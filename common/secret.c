@@ -174,7 +174,7 @@ static int from_open_file(const char *name, const char *path, int fd, struct err
     if ((st.st_mode & 077) != 0 && !is_credential(path))
         return error_set(err, "%s can be read by others than its owner (mode %04o); chmod 600 it", path,
                          (unsigned)(st.st_mode & 07777));
-    char line[PAGE];
+    char line[PAGE] = {0};
     struct str value;
     int result = read_first_line(fd, path, line, sizeof(line), &value, err);
     if (result == 0)

@@ -562,13 +562,8 @@ static int teardown(void **state)
     return 0;
 }
 
-/* --sample and --man print what conf/update-docs puts into the files that people read. */
-int main(int argc, char **argv)
+int main(void)
 {
-    if (argc > 1 && strcmp(argv[1], "--sample") == 0)
-        return config_print_sample(), 0;
-    if (argc > 1 && strcmp(argv[1], "--man") == 0)
-        return config_print_man(), 0;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults),
         cmocka_unit_test(everything),
