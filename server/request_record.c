@@ -141,7 +141,8 @@ static void fill_result(const struct request *r, struct usage_row *row)
 {
     int64_t now = clock_mono_ns();
     fill_target(r, row);
-    row->status = (uint16_t)r->status;
+    bool got_none = r->client->gone && !r->head_sent; /* left before anything was sent */
+    row->status = got_none ? 0 : (uint16_t)r->status;
     row->flags = r->flags;
     row->attempts = r->attempts;
     row->latency_us = saturated_us(now - r->start_ns);
