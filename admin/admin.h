@@ -20,7 +20,7 @@ struct admin {
     struct usage_store *usage;   /* NULL until the ledger has made it: admin_usage */
     int control_fd, cache_fd;    /* -1: started by hand */
     struct token token;
-    const char *host; /* the loopback address we listen on, which Host must name; NULL: any Host will do */
+    char host[64]; /* the loopback address we listen on, which Host must name; empty: any Host will do */
     struct http_server *server;
     uint64_t reload_waits; /* the connection that a reload's answer goes to; 0: none */
     uint32_t reload_number;

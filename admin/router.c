@@ -102,7 +102,7 @@ static void refuse(const struct exchange *x)
 static bool host_is_ours(const struct admin *a, const struct http_head *head)
 {
     struct str host;
-    if (!a->host || !http_find(head, "host", &host))
+    if (!*a->host || !http_find(head, "host", &host))
         return true;
     size_t n = host.n;
     while (n && host.p[n - 1] >= '0' && host.p[n - 1] <= '9')
