@@ -116,7 +116,7 @@ static void answers_are_read_however_they_come(void **state)
     (void)state;
     static const char *const answers[] = {
         OK_HELLO,
-        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" OK_HELLO,
+        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" OK_HELLO),
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nt: v\r\n\r\n",
         "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhello",
         "HTTP/1.0 200 OK\r\n\r\nhello",
