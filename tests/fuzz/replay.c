@@ -7,11 +7,11 @@
 #include <dirent.h>
 #include <sys/stat.h>
 
-enum { MAX_INPUT = 64 * 1024 * 1024 };
+enum { LARGEST_INPUT = 64 * 1024 * 1024 };
 
 static bool replay_file(const char *path, off_t size)
 {
-    if (size > MAX_INPUT) {
+    if (size > LARGEST_INPUT) {
         fprintf(stderr, "%s: larger than any input should be\n", path);
         return false;
     }
