@@ -94,7 +94,8 @@ static void look(struct fixture *f, struct seen *s)
     while (out.n > 0 && !c.done) {
         ssize_t k = http_chunked_read(&c, out, &data);
         assert_true(k > 0);
-        memcpy(s->body + s->n, data.p, data.n);
+        if (data.n > 0)
+            memcpy(s->body + s->n, data.p, data.n);
         s->n += data.n;
         out = (struct str){out.p + k, out.n - (size_t)k};
     }

@@ -52,7 +52,8 @@ static void read_body(struct str text)
     while (text.n > 0 && !c.done) {
         ssize_t k = http_chunked_read(&c, text, &data);
         assert_true(k > 0);
-        memcpy(a.body + a.n, data.p, data.n);
+        if (data.n > 0)
+            memcpy(a.body + a.n, data.p, data.n);
         a.n += data.n;
         text = (struct str){text.p + k, text.n - (size_t)k};
     }
