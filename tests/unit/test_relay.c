@@ -1,7 +1,7 @@
 /* From a provider's answer to the client's: what passes, what is kept back, what is told when it breaks off,
  * and what is metered. The provider is the built-in one, which plays recorded answers. */
-#include "pipeline_fixture.h"
 #include "log.h"
+#include "pipeline_fixture.h"
 #include "ring.h"
 #include "upstream.h"
 
@@ -499,26 +499,30 @@ static void a_full_provider_is_told(void **state)
     assert_int_equal(s.head.status, 503);
 }
 
+static int down(void **state)
+{
+    upstreams_free(&fx.worker.upstreams);
+    return fixture_down(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_stream_passes_as_it_is, fixture_up, fixture_down),
-        cmocka_unit_test_setup_teardown(usage_not_asked_for_is_kept_back, fixture_up, fixture_down),
-        cmocka_unit_test_setup_teardown(a_stream_that_breaks_off_says_so, fixture_up, fixture_down),
-        cmocka_unit_test_setup_teardown(a_stream_cut_inside_an_event_sends_none_of_it, fixture_up,
-                                        fixture_down),
-        cmocka_unit_test_setup_teardown(a_stream_without_any_event_is_an_error, fixture_up, fixture_down),
-        cmocka_unit_test_setup_teardown(an_error_event_ends_a_stream, fixture_up, fixture_down),
-        cmocka_unit_test_setup_teardown(a_client_that_leaves_pays_for_what_came, fixture_up, fixture_down),
-        cmocka_unit_test_setup_teardown(responses_end_with_their_own_event, fixture_up, fixture_down),
-        cmocka_unit_test_setup_teardown(a_whole_answer_passes_as_it_is, fixture_up, fixture_down),
-        cmocka_unit_test_setup_teardown(a_success_that_is_none_is_told, fixture_up, fixture_down),
-        cmocka_unit_test_setup_teardown(an_answer_that_tells_no_usage_is_estimated, fixture_up, fixture_down),
-        cmocka_unit_test_setup_teardown(error_statuses_are_passed_on_or_made_ours, fixture_up, fixture_down),
-        cmocka_unit_test_setup_teardown(each_timeout_has_its_own_error, fixture_up, fixture_down),
-        cmocka_unit_test_setup_teardown(the_next_target_is_tried_when_nothing_was_sent, fixture_up,
-                                        fixture_down),
-        cmocka_unit_test_setup_teardown(a_full_provider_is_told, fixture_up, fixture_down),
+        cmocka_unit_test_setup_teardown(a_stream_passes_as_it_is, fixture_up, down),
+        cmocka_unit_test_setup_teardown(usage_not_asked_for_is_kept_back, fixture_up, down),
+        cmocka_unit_test_setup_teardown(a_stream_that_breaks_off_says_so, fixture_up, down),
+        cmocka_unit_test_setup_teardown(a_stream_cut_inside_an_event_sends_none_of_it, fixture_up, down),
+        cmocka_unit_test_setup_teardown(a_stream_without_any_event_is_an_error, fixture_up, down),
+        cmocka_unit_test_setup_teardown(an_error_event_ends_a_stream, fixture_up, down),
+        cmocka_unit_test_setup_teardown(a_client_that_leaves_pays_for_what_came, fixture_up, down),
+        cmocka_unit_test_setup_teardown(responses_end_with_their_own_event, fixture_up, down),
+        cmocka_unit_test_setup_teardown(a_whole_answer_passes_as_it_is, fixture_up, down),
+        cmocka_unit_test_setup_teardown(a_success_that_is_none_is_told, fixture_up, down),
+        cmocka_unit_test_setup_teardown(an_answer_that_tells_no_usage_is_estimated, fixture_up, down),
+        cmocka_unit_test_setup_teardown(error_statuses_are_passed_on_or_made_ours, fixture_up, down),
+        cmocka_unit_test_setup_teardown(each_timeout_has_its_own_error, fixture_up, down),
+        cmocka_unit_test_setup_teardown(the_next_target_is_tried_when_nothing_was_sent, fixture_up, down),
+        cmocka_unit_test_setup_teardown(a_full_provider_is_told, fixture_up, down),
     };
     log_set_level(LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
