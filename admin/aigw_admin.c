@@ -8,6 +8,7 @@
 #include "admin.h"
 #include "api.h"
 #include "clock.h"
+#include "confine.h"
 #include "http_server.h"
 #include "listener.h"
 #include "log.h"
@@ -21,28 +22,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { CONFIG_MAX = 4 * 1024 * 1024, DRAIN_S = 2 };
-#ifdef __SANITIZE_ADDRESS__
-enum { DUMPABLE = 1 }; /* its leak checker looks at us from outside */
-#else
-enum { DUMPABLE = 0 };
-#endif
-
-static int harden(struct error *err)
-{
-    struct rlimit none = {0, 0};
-    umask(077);
-    if (prctl(PR_SET_DUMPABLE, DUMPABLE) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-        setrlimit(RLIMIT_CORE, &none))
-        return error_errno(err, "giving up privileges");
-    return 0;
-}
 
 /* The text behind a descriptor that others may be reading too: pread leaves its offset alone. */
 static char *read_text(int fd, size_t *n, struct error *err)
@@ -145,8 +128,8 @@ static void stop(struct admin *a)
     http_server_drain(a->server, DRAIN_S * NS_PER_SEC);
 }
 
-/* A new configuration that the master has accepted. Address and token stay as they were: they need a restart
- * of this process. */
+/* A new configuration that the master has accepted. (Where address or token file changed, the master starts
+ * another process in our stead, and tells this one to end.) */
 static void take_config(struct admin *a, const struct control *m)
 {
     struct error err;
@@ -157,9 +140,6 @@ static void take_config(struct admin *a, const struct control *m)
         log_error("the new configuration is not used here: %s", err.text);
         return;
     }
-    if (strcmp(c->admin.address, a->config->admin.address) || c->admin.port != a->config->admin.port ||
-        c->admin.tls.on != a->config->admin.tls.on)
-        log_warn("a changed address of the admin API takes effect at the next start");
     if (c->admin.tls.on && a->config->admin.tls.on) {
         SSL_CTX *tls = tls_server_new(&c->admin.tls, &err);
         if (tls)
@@ -278,7 +258,7 @@ int main(int argc, char **argv)
     }
     struct admin a = {.control_fd = o.control_fd, .cache_fd = o.cache_fd};
     signals.admin = &a;
-    if (harden(&err) || open_all(&a, &o, &err) || start(&a, &o, &signals, &err)) {
+    if (confine_early(&err) || open_all(&a, &o, &err) || start(&a, &o, &signals, &err) || confine(&err)) {
         log_error("%s", err.text);
         return 1;
     }
