@@ -253,16 +253,27 @@ static size_t string_bytes(const char *p, const char *end)
     return (size_t)((at < end ? at : end) - p);
 }
 
+/* Behind `"name":`, spaces skipped; NULL: there is no such member. */
+static const char *value_of(struct str data, struct str name)
+{
+    const char *at = memmem(data.p, data.n, name.p, name.n), *end = data.p + data.n;
+    if (!at)
+        return NULL;
+    for (at += name.n; at < end && (*at == ':' || *at == ' ');)
+        at++;
+    return at < end ? at : NULL;
+}
+
 /* Generated text, about: what stands in the members that hold any. */
 static uint32_t text_bytes(struct str data)
 {
-    static const struct str members[] = {STR("\"content\":\""), STR("\"text\":\""), STR("\"arguments\":\""),
-                                         STR("\"reasoning_content\":\""), STR("\"delta\":\"")};
+    static const struct str members[] = {STR("\"content\""), STR("\"text\""), STR("\"arguments\""),
+                                         STR("\"reasoning_content\""), STR("\"delta\"")};
     size_t n = 0;
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
-        const char *at = memmem(data.p, data.n, members[i].p, members[i].n);
-        if (at)
-            n += string_bytes(at + members[i].n, data.p + data.n);
+        const char *at = value_of(data, members[i]);
+        if (at && *at == '"')
+            n += string_bytes(at + 1, data.p + data.n);
     }
     return (uint32_t)n;
 }
@@ -270,12 +281,8 @@ static uint32_t text_bytes(struct str data)
 /* `"usage":` with something else than null behind it */
 static bool tells_usage(struct str data)
 {
-    const char *at = memmem(data.p, data.n, "\"usage\"", 7), *end = data.p + data.n;
-    if (!at)
-        return false;
-    for (at += 7; at < end && (*at == ':' || *at == ' ');)
-        at++;
-    return at < end && *at == '{';
+    const char *at = value_of(data, STR("\"usage\""));
+    return at && *at == '{';
 }
 
 static bool is_terminal(const struct request *r, struct json_value type)

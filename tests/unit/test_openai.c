@@ -232,6 +232,7 @@ static void events_are_told_apart(void **state)
          false, false, false, false, 17},
         {EP_CHAT, "", "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"arguments\":\"{}\"}}]}}]}",
          false, false, false, false, 2},
+        {EP_CHAT, "", "{\"content\": \"spaced\"}", false, false, false, false, 6},
         {EP_CHAT, "", "{\"content\":\"never ends", false, false, false, false, 10},
         {EP_CHAT, "", "{\"usage\":{\"prompt_tokens\":1}", false, false, false, false, 0},
         {EP_RESPONSES, "", "{\"type\":\"response.output_text.delta\",\"delta\":\"abc\"}", false, false, false,
