@@ -138,9 +138,14 @@ static int export_program(scmp_filter_ctx ctx, struct sock_fprog *out)
     return rc;
 }
 
+/* valgrind can't load a filter: a build for it has none (make check-valgrind) */
+#ifndef AIGW_WITHOUT_FILTER
+#define AIGW_WITHOUT_FILTER 0
+#endif
+
 int sandbox_prepare(struct error *err)
 {
-    for (int p = 0; p < PROFILES; p++) {
+    for (int p = 0; p < PROFILES && !AIGW_WITHOUT_FILTER; p++) {
         if (programs[p].filter)
             continue;
         scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
