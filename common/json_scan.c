@@ -149,11 +149,13 @@ static uint32_t match(const struct scan *s, uint32_t through, struct str name, b
             return 0; /* longer than any step written in escapes only */
         name = (struct str){decoded, json_string_decode(name, decoded)};
     }
+    if (name.n == 0)
+        return 0;
     uint32_t hit = 0;
     for (uint32_t set = through; set; set &= set - 1) {
         int i = __builtin_ctz(set);
         const struct wanted *w = &s->want[i];
-        if (w->left >= name.n && (w->left == name.n || w->rest[name.n] == '.') &&
+        if (w->left >= name.n && w->rest[0] == name.p[0] && (w->left == name.n || w->rest[name.n] == '.') &&
             memcmp(w->rest, name.p, name.n) == 0)
             hit |= UINT32_C(1) << i;
     }
