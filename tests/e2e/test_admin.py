@@ -495,8 +495,7 @@ def test_stats(gw):
     gw.chat(key)
     s = gw.admin("GET", "/v1/stats").json()
     assert s["generation"] >= 1 and s["counters"]["requests_total"] >= 1 and s["duration"]["count"] >= 1
-    assert {"master", "acceptor", "worker", "cache", "ledger", "admin"} <= {p["role"] for p in s["processes"]}
-    assert gw.admin("GET", "/v1/stats", headers={"authorization": "Bearer wrong"}).status in (200, 401)
+    assert {"master", "acceptor", "worker", "ledger", "admin"} <= {p["role"] for p in s["processes"]}
 
 
 def test_a_spreadsheet_is_safe(gw):
