@@ -284,9 +284,12 @@ static int build(struct upstreams *u, const struct upstream_call *call, struct s
     buf_add(b, call->headers);
     buf_add(b, STR("accept-encoding: identity\r\nuser-agent: aigw/" AIGW_VERSION "\r\n"));
     if (call->body.n > 0 || takes_body(call->method)) {
-        char length[24];
-        snprintf(length, sizeof(length), "%zu", call->body.n);
-        put_line(b, "content-length", str_of(length));
+        char digits[20];
+        size_t at = sizeof(digits), n = call->body.n;
+        do
+            digits[--at] = (char)('0' + n % 10);
+        while ((n /= 10) > 0);
+        put_line(b, "content-length", (struct str){digits + at, sizeof(digits) - at});
     }
     buf_add(b, STR("\r\n"));
     *body = call->body;

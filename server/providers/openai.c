@@ -89,9 +89,15 @@ static int build_body(struct request *r, struct str model, struct provider_call 
 static int build_path(struct request *r, const struct upstream_url *url, struct str *path)
 {
     struct str base = r->match.endpoint == EP_NATIVE ? STR_NULL : url->path;
-    bool query = r->head->query.n > 0;
-    *path = arena_printf(r->arena, STR_FMT STR_FMT "%s" STR_FMT, STR_ARG(base), STR_ARG(r->match.rest),
-                         query ? "?" : "", STR_ARG(r->head->query));
+    size_t max = base.n + r->match.rest.n + 1 + r->head->query.n;
+    struct buf b = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
+    buf_add(&b, base);
+    buf_add(&b, r->match.rest);
+    if (r->head->query.n > 0) {
+        buf_add_byte(&b, '?');
+        buf_add(&b, r->head->query);
+    }
+    *path = buf_str(&b);
     return upstream_path_ok(*path) ? 0 : -1;
 }
 
