@@ -40,7 +40,7 @@ enum { MAX_N = 128 };
 enum body_kind {
     BODY_IGNORED, /* passed on as it is */
     BODY_JSON,
-    BODY_JSON_IF_SO /* native: JSON where the content type says so */
+    BODY_JSON_IF_SO /* JSON where the content type says so, or where it turns out to be an object */
 };
 
 static enum step bad(struct request *r, const char *param, const char *code, const char *message)
@@ -280,6 +280,23 @@ static bool takes_form(enum endpoint e)
     return e == EP_IMAGES || e == EP_AUDIO || e == EP_FILES || e == EP_NATIVE;
 }
 
+/* What was read as JSON is passed on as JSON, whatever curl's -d calls it. */
+static void call_it_json(struct request *r)
+{
+    for (size_t i = 0; i < r->head->n; i++)
+        if (str_ieq(r->head->headers[i].name, STR("content-type")))
+            r->head->headers[i].value = STR("application/json");
+}
+
+/* A native body of another or of no content type: JSON if it is, else bytes that are passed on. */
+static enum step scan_unnamed(struct request *r)
+{
+    struct json_value none;
+    if (!starts_object(r->body) || json_scan(r->body, NULL, 0, &none, NULL) < 0)
+        return STEP_NEXT;
+    return scan_json(r);
+}
+
 static enum step scan(struct request *r)
 {
     struct str type = STR_NULL, boundary;
@@ -287,9 +304,13 @@ static enum step scan(struct request *r)
     http_find(r->head, "content-type", &type);
     if (kind != BODY_IGNORED && takes_form(r->match.endpoint) && multipart_type(type, &boundary))
         return scan_multipart(r, boundary);
-    if (kind == BODY_JSON || (kind == BODY_JSON_IF_SO && is_json(type)))
-        return scan_json(r);
-    return STEP_NEXT;
+    if (kind == BODY_IGNORED)
+        return STEP_NEXT;
+    if (kind == BODY_JSON_IF_SO)
+        return is_json(type) ? scan_json(r) : scan_unnamed(r);
+    if (!is_json(type))
+        call_it_json(r);
+    return scan_json(r);
 }
 
 /* ---- reading it ---- */

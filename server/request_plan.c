@@ -10,6 +10,7 @@
 #include "pattern.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 enum { MAX_TIMEOUT_MS = 24 * 3600 * 1000 };
 
@@ -140,6 +141,23 @@ static enum step show_model(struct request *r)
 
 /* ---- targets ---- */
 
+/* Google's SDKs may send the caller's credential as the parameter "key": it is never passed on. */
+static void hide_key(struct request *r)
+{
+    struct str rest = r->head->query, part;
+    if (rest.n < 4 || !memmem(rest.p, rest.n, "key=", 4))
+        return;
+    struct buf b = {.p = arena_alloc(r->arena, rest.n), .cap = rest.n, .max = rest.n};
+    while (str_split(&rest, '&', &part)) {
+        if (str_starts(part, STR("key=")))
+            continue;
+        if (b.n > 0)
+            buf_add_byte(&b, '&');
+        buf_add(&b, part);
+    }
+    r->head->query = buf_str(&b);
+}
+
 static void only_target(struct request *r, size_t provider)
 {
     r->targets[0].provider = (uint16_t)provider;
@@ -214,6 +232,7 @@ enum step request_plan(struct request *r)
         return show_model(r);
     if (take_timeout(r) == STEP_DONE)
         return STEP_DONE;
+    hide_key(r);
     if (r->match.endpoint == EP_NATIVE)
         return plan_native(r);
     return r->model.n > 0 ? plan_model(r) : plan_without_model(r);

@@ -195,12 +195,31 @@ static void bodiless_calls_need_no_json(void **state)
     assert_int_equal(r.model.n, 0);
 }
 
+static void what_is_json_is_passed_on_as_json(void **state)
+{
+    struct fixture *f = *state;
+    struct str type;
+    assert_int_equal(read_body(f, CHAT, "application/x-www-form-urlencoded", "{\"model\":\"m\"," MSGS "}"),
+                     STEP_NEXT);
+    assert_true(http_find(&head, "content-type", &type) && str_eq(type, STR(JSON)));
+    assert_int_equal(read_body(f, "/two/x", "text/plain", " {\"model\":\"m\"}"), STEP_NEXT);
+    assert_true(str_eq(r.model, STR("m")));
+    assert_true(http_find(&head, "content-type", &type) && str_eq(type, STR("text/plain")));
+    assert_int_equal(read_body(f, "/two/x", "text/plain", "{\"model\":\"m\""), STEP_NEXT);
+    assert_int_equal(r.model.n, 0);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
     const struct CMUnitTest tests[] = {
-        CASE(members_are_found),     CASE(faults_are_named),      CASE(forms),
-        cmocka_unit_test(cut_forms), cmocka_unit_test(estimates), CASE(bodiless_calls_need_no_json),
+        CASE(members_are_found),
+        CASE(faults_are_named),
+        CASE(forms),
+        cmocka_unit_test(cut_forms),
+        cmocka_unit_test(estimates),
+        CASE(bodiless_calls_need_no_json),
+        CASE(what_is_json_is_passed_on_as_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,6 +132,27 @@ static void timeouts(void **state)
     }
 }
 
+static void a_credential_in_the_query_stays_here(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *query, *passed;
+    } cases[] = {
+        {"key=secret", ""},
+        {"alt=sse&key=secret", "alt=sse"},
+        {"key=secret&alt=sse&key=again", "alt=sse"},
+        {"monkey=1&a=key=2", "monkey=1&a=key=2"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char line[128];
+        snprintf(line, sizeof(line), "POST /one/v1beta/x?%s", cases[i].query);
+        assert_int_equal(plan(f, line, "m", NULL, ""), STEP_NEXT);
+        if (!str_eq(head.query, str_of(cases[i].passed)))
+            fail_msg("%s: " STR_FMT, cases[i].query, STR_ARG(head.query));
+    }
+}
+
 static void patterns(void **state)
 {
     (void)state;
@@ -151,9 +172,13 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
     const struct CMUnitTest tests[] = {
-        CASE(targets),  CASE(a_name_too_long_for_its_record_is_unknown),
-        CASE(listing),  CASE(one_model),
-        CASE(timeouts), cmocka_unit_test(patterns),
+        CASE(targets),
+        CASE(a_name_too_long_for_its_record_is_unknown),
+        CASE(listing),
+        CASE(one_model),
+        CASE(a_credential_in_the_query_stays_here),
+        CASE(timeouts),
+        cmocka_unit_test(patterns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
