@@ -232,7 +232,7 @@ static void read_error(struct request *r, int status, struct str body, struct fa
 static int read_answer(struct request *r, struct str answer, struct failure *f)
 {
     static const char *const paths[] = {"usage", "error", "choices", "object"};
-    enum { USAGE, ERROR, CHOICES, OBJECT };
+    enum { V_USAGE, V_ERROR, V_CHOICES, V_OBJECT };
     struct json_value v[4];
     struct error err;
     if (json_scan(answer, paths, 4, v, &err) != 0) {
@@ -240,55 +240,110 @@ static int read_answer(struct request *r, struct str answer, struct failure *f)
         return -1;
     }
     /* an object that has an "error" beside its content (responses have one, null or not) is an answer */
-    if (is_error(v[ERROR]) && v[CHOICES].type == JSON_ABSENT && v[OBJECT].type == JSON_ABSENT) {
+    if (is_error(v[V_ERROR]) && v[V_CHOICES].type == JSON_ABSENT && v[V_OBJECT].type == JSON_ABSENT) {
         read_error(r, 502, answer, f);
         return -1;
     }
-    read_usage(r, v[USAGE]);
+    read_usage(r, v[V_USAGE]);
     return 0;
 }
 
 /* ---- streams */
 
-/* Bytes of the JSON string that begins at p (behind its quote). */
+/* The members of an event that decide whether it is looked at closely, found in one pass without parsing: a
+ * name inside of a string has its quotes escaped, so what is found is a member (or a string that equals its
+ * name, and then no colon follows). */
+enum mark { CONTENT, TEXT, ARGUMENTS, REASONING, DELTA, USAGE, ERROR, MARKS };
+
+static const struct str mark_names[MARKS] = {
+    [CONTENT] = STR("\"content\""),     [TEXT] = STR("\"text\""),
+    [ARGUMENTS] = STR("\"arguments\""), [REASONING] = STR("\"reasoning_content\""),
+    [DELTA] = STR("\"delta\""),         [USAGE] = STR("\"usage\""),
+    [ERROR] = STR("\"error\""),
+};
+
+struct marks {
+    const char *name[MARKS]; /* where its first quote is; NULL: not there */
+    const char *value[MARKS];
+};
+
+static const char *skip_spaces(const char *p, const char *end)
+{
+    while (p < end && *p == ' ')
+        p++;
+    return p;
+}
+
+static int mark_at(const char *p, const char *end)
+{
+    int m = p[1] == 'c'   ? CONTENT
+            : p[1] == 't' ? TEXT
+            : p[1] == 'a' ? ARGUMENTS
+            : p[1] == 'r' ? REASONING
+            : p[1] == 'd' ? DELTA
+            : p[1] == 'u' ? USAGE
+            : p[1] == 'e' ? ERROR
+                          : -1;
+    return m >= 0 && str_starts((struct str){p, (size_t)(end - p)}, mark_names[m]) ? m : -1;
+}
+
+/* The first of each name; of "delta" the one that is a text (responses), not the object around one (chat). */
+static void find_marks(struct str data, struct marks *out)
+{
+    const char *end = data.p + data.n, *p = data.p;
+    *out = (struct marks){0};
+    while (end - p > 2 && (p = memchr(p, '"', (size_t)(end - p) - 2)) != NULL) {
+        int m = mark_at(p, end);
+        const char *value = m < 0 ? p + 1 : skip_spaces(p + mark_names[m].n, end);
+        if (m >= 0 && value < end && *value == ':' && !out->name[m]) {
+            out->name[m] = p;
+            out->value[m] = skip_spaces(value + 1, end);
+        }
+        p = value;
+    }
+}
+
+/* Bytes of the JSON string at p; 0: it is no string. */
 static size_t string_bytes(const char *p, const char *end)
 {
-    const char *at = p;
+    if (!p || p >= end || *p != '"')
+        return 0;
+    const char *at = ++p;
     while (at < end && *at != '"')
         at += *at == '\\' ? 2 : 1;
     return (size_t)((at < end ? at : end) - p);
 }
 
-/* Behind `"name":`, spaces skipped; NULL: there is no such member. */
-static const char *value_of(struct str data, struct str name)
-{
-    const char *at = memmem(data.p, data.n, name.p, name.n), *end = data.p + data.n;
-    if (!at)
-        return NULL;
-    for (at += name.n; at < end && (*at == ':' || *at == ' ');)
-        at++;
-    return at < end ? at : NULL;
-}
-
 /* Generated text, about: what stands in the members that hold any. */
-static uint32_t text_bytes(struct str data)
+static uint32_t text_bytes(const struct marks *m, const char *end)
 {
-    static const struct str members[] = {STR("\"content\""), STR("\"text\""), STR("\"arguments\""),
-                                         STR("\"reasoning_content\""), STR("\"delta\"")};
     size_t n = 0;
-    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
-        const char *at = value_of(data, members[i]);
-        if (at && *at == '"')
-            n += string_bytes(at + 1, data.p + data.n);
-    }
+    for (int i = CONTENT; i <= DELTA; i++)
+        n += string_bytes(m->value[i], end);
     return (uint32_t)n;
 }
 
-/* `"usage":` with something else than null behind it */
-static bool tells_usage(struct str data)
+/* `"usage":null`, with the comma that goes with it; empty when it is not there, or is all there is. */
+static struct str null_usage(const struct marks *m, struct str data)
 {
-    const char *at = value_of(data, STR("\"usage\""));
-    return at && *at == '{';
+    const char *end = data.p + data.n, *value = m->value[USAGE], *front = m->name[USAGE];
+    if (!value || end - value < 4 || memcmp(value, "null", 4) != 0)
+        return STR_NULL;
+    const char *behind = skip_spaces(value + 4, end);
+    if (behind < end && *behind == ',')
+        return (struct str){front, (size_t)(behind + 1 - front)};
+    while (front > data.p && front[-1] == ' ')
+        front--;
+    if (front == data.p || front[-1] != ',')
+        return STR_NULL;
+    return (struct str){front - 1, (size_t)(value + 4 - front + 1)};
+}
+
+/* Of the Responses endpoint's events, which all tell their type, these are worth a look. */
+static bool may_be_terminal(struct str data)
+{
+    return holds(data, "\"response.completed\"") || holds(data, "\"response.incomplete\"") ||
+           holds(data, "\"response.failed\"") || holds(data, "\"error\"");
 }
 
 static bool is_terminal(const struct request *r, struct json_value type)
@@ -302,25 +357,29 @@ static bool is_terminal(const struct request *r, struct json_value type)
 static struct stream_event read_event(struct request *r, const struct sse_event *ev)
 {
     static const char *const paths[] = {"usage", "response.usage", "choices", "error", "type"};
-    enum { USAGE, RESPONSE_USAGE, CHOICES, ERROR, TYPE };
+    enum { V_USAGE, V_RESPONSE_USAGE, V_CHOICES, V_ERROR, V_TYPE };
     struct stream_event e = {0};
     struct json_value v[5];
+    struct marks m;
     if (!ev->has_data)
         return e;
     if (str_eq(ev->data, STR("[DONE]"))) {
         e.last = true;
         return e;
     }
-    e.text_bytes = text_bytes(ev->data);
-    bool terminal = r->match.endpoint == EP_RESPONSES && holds(ev->data, "\"response.");
-    bool failed = str_eq(ev->name, STR("error")) || holds(ev->data, "\"error\"");
-    if ((!terminal && !failed && !tells_usage(ev->data)) || json_scan(ev->data, paths, 5, v, NULL) != 0)
+    find_marks(ev->data, &m);
+    e.text_bytes = text_bytes(&m, ev->data.p + ev->data.n);
+    e.null_usage = null_usage(&m, ev->data);
+    bool terminal = r->match.endpoint == EP_RESPONSES && may_be_terminal(ev->data);
+    bool failed = m.value[ERROR] || str_eq(ev->name, STR("error"));
+    bool usage = m.value[USAGE] && e.null_usage.n == 0;
+    if ((!terminal && !failed && !usage) || json_scan(ev->data, paths, 5, v, NULL) != 0)
         return e;
-    e.usage = read_usage(r, v[USAGE].type == JSON_OBJECT ? v[USAGE] : v[RESPONSE_USAGE]);
-    e.usage_only = e.usage && v[CHOICES].type == JSON_ARRAY && v[CHOICES].count == 0;
-    e.error = is_error(v[ERROR]) || str_eq(ev->name, STR("error")) ||
-              (v[TYPE].type == JSON_STRING && str_eq(v[TYPE].raw, STR("\"error\"")));
-    e.last = !e.error && is_terminal(r, v[TYPE]);
+    e.usage = read_usage(r, v[V_USAGE].type == JSON_OBJECT ? v[V_USAGE] : v[V_RESPONSE_USAGE]);
+    e.usage_only = e.usage && v[V_CHOICES].type == JSON_ARRAY && v[V_CHOICES].count == 0;
+    e.error =
+        is_error(v[V_ERROR]) || str_eq(ev->name, STR("error")) || str_eq(v[V_TYPE].raw, STR("\"error\""));
+    e.last = !e.error && is_terminal(r, v[V_TYPE]);
     return e;
 }
 

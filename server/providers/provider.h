@@ -14,11 +14,12 @@ struct provider_call {
 };
 
 struct stream_event {
-    bool last;           /* the terminal event ([DONE]) */
-    bool usage;          /* r->tokens was set from it */
-    bool usage_only;     /* nothing else is in it: kept from a client that did not ask for usage */
-    bool error;          /* an error event midway */
-    uint32_t text_bytes; /* of generated text in it, for estimates when the stream is cut */
+    bool last;             /* the terminal event ([DONE]) */
+    bool usage;            /* r->tokens was set from it */
+    bool usage_only;       /* nothing else is in it: kept from a client that did not ask for usage */
+    bool error;            /* an error event midway */
+    struct str null_usage; /* the member "usage":null and its comma, within the event's data; empty: none */
+    uint32_t text_bytes;   /* of generated text in it, for estimates when the stream is cut */
 };
 
 struct provider {
