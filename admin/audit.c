@@ -1,6 +1,7 @@
 /* Lines of the audit log, JSON objects in the key store. */
 #include "audit.h"
 
+#include "fields.h"
 #include "json_out.h"
 #include "json_scan.h"
 #include "log.h"
@@ -8,7 +9,7 @@
 enum { MAX_LINE = 16 * 1024, MAX_VALUE = 1024 };
 
 /* The new value in its shortest form; a credential and what is too long are only mentioned. */
-static void put_value(struct json_writer *w, struct call const *c, struct str name, struct str raw)
+static void put_value(struct json_writer *w, const struct call *c, struct str name, struct str raw)
 {
     struct buf text;
     buf_init(&text, MAX_VALUE);
@@ -24,12 +25,13 @@ static void put_value(struct json_writer *w, struct call const *c, struct str na
 static void put_fields(struct json_writer *w, const struct call *c, struct str fields)
 {
     size_t at = 0;
-    struct str name;
+    struct str raw;
     struct json_value value;
     jw_open_in(w, "fields", '{');
-    while (json_next(fields, &at, &name, &value)) {
-        /* the handler has checked the names: they are plain words */
-        jw_name(w, arena_copy(c->x->arena, name).p);
+    while (json_next(fields, &at, &raw, &value)) {
+        /* decoded: "\u006bey" is the key, too */
+        struct str name = arena_copy(c->x->arena, field_name(raw, c->x->arena));
+        jw_name(w, name.p);
         put_value(w, c, name, value.raw);
     }
     jw_close(w, '}');

@@ -28,6 +28,11 @@ int field_text(struct json_value v, const char *param, size_t max, struct arena 
     return 0;
 }
 
+struct str field_name(struct str raw, struct arena *a)
+{
+    return json_text((struct json_value){.type = JSON_STRING, .raw = {raw.p - 1, raw.n + 2}}, a);
+}
+
 static int set_text(struct json_value v, const struct field *f, char *to, struct arena *a, struct reply *r)
 {
     struct str s = STR("");
@@ -95,8 +100,7 @@ static int check_names(struct str body, const struct field table[], size_t n, st
     struct str raw;
     struct json_value v;
     while (json_next(body, &at, &raw, &v)) {
-        struct json_value quoted = {.type = JSON_STRING, .raw = {raw.p - 1, raw.n + 2}};
-        struct str name = json_text(quoted, a);
+        struct str name = field_name(raw, a);
         size_t i = 0;
         while (i < n && !str_eq(name, str_of(table[i].name)))
             i++;

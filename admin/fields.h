@@ -29,6 +29,8 @@ struct field {
 int fields_read(struct str body, const struct field table[], size_t n, void *record, struct arena *a,
                 struct reply *r);
 
+/* A member's name as json_next gives it (without quotes), decoded. */
+struct str field_name(struct str raw, struct arena *a);
 /* A JSON string's text, without control characters, of 1 … max bytes: 0, or -1, answered. */
 int field_text(struct json_value v, const char *param, size_t max, struct arena *a, struct str *out,
                struct reply *r);
