@@ -95,6 +95,7 @@ struct acceptor {
     bool paused; /* no descriptors are left: listeners rest */
     int64_t paused_until_ns;
     bool draining, told_ready;
+    int64_t reloaded_ns; /* older TLS connections belong to tls processes that want to end */
     struct deadlines deadlines;
     struct held_list idle;  /* HELD_REQUEST without a byte, longest first */
     struct held_list queue; /* HELD_QUEUED */

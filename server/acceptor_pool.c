@@ -127,6 +127,7 @@ static bool give(struct acceptor *a, struct pool_worker *w, struct held *h)
 {
     struct handover m = {.kind = HAND_GIVE, .fd = h->fd, .spool_fd = h->spool_fd};
     held_to_conn(h, &m.conn);
+    m.conn.close_after = a->draining || (h->tls && h->accepted_ns < a->reloaded_ns);
     if (handover_send(w->fd, &m))
         return false;
     METRIC_INC(a->metrics, handovers_total);

@@ -54,6 +54,7 @@ static void change_over(struct acceptor *a, uint32_t generation)
         acceptor_listen(a, i, a->next_fds[i]);
         a->next_fds[i] = -1;
     }
+    a->reloaded_ns = a->now;
     pool_generation(a, generation);
 }
 

@@ -175,8 +175,8 @@ static void put_framing(struct buf *b, enum framing framing, size_t length)
 bool answer_keeps(const struct request *r)
 {
     const struct client *c = r->client;
-    return r->head && r->head->keep_alive && !r->closes && !c->must_close && !c->gone && !r->failed_midway &&
-           c->body_left == 0 && !r->worker->draining;
+    return r->head && r->head->keep_alive && !r->closes && !c->conn.close_after && !c->must_close &&
+           !c->gone && !r->failed_midway && c->body_left == 0 && !r->worker->draining;
 }
 
 static void put_status_line(struct buf *b, int status)

@@ -31,19 +31,19 @@ enum handover_wait {
     WAIT_REQUEST, /* quiet: the next request */
     WAIT_BODY,  /* the client keeps a large body waiting: spool it (conn.spool_fd holds head and body so far)
                  */
-    WAIT_DRAIN, /* the answer is written (or its rest is in spool_fd): send it on, then as close_after says */
+    WAIT_DRAIN, /* the answer is in the kernel's buffer: watch it go, then as close_after says */
     WAIT_CLOSE, /* answered without reading the whole body: shut down sending, read and drop for a while,
                    close */
 };
 
 /* A connection as it travels; the descriptor is beside it. */
 struct conn {
-    uint64_t id;                  /* unique in this acceptor's life */
-    uint16_t listener;            /* index of config->listen */
-    bool tls;                     /* ended by a tls process; fd is then a plaintext socketpair */
-    bool close_after;             /* no further request on it */
-    uint8_t wait;                 /* enum handover_wait, in BACK */
-    bool expect_sent;             /* 100 Continue has been answered */
+    uint64_t id;       /* unique in this acceptor's life */
+    uint16_t listener; /* index of config->listen */
+    bool tls;          /* ended by a tls process; fd is then a plaintext socketpair */
+    bool close_after;  /* BACK: no further request on it; GIVE: the answer is to say "connection: close" */
+    uint8_t wait;      /* enum handover_wait, in BACK */
+    bool expect_sent;  /* 100 Continue has been answered */
     struct sockaddr_storage peer; /* the client's address (from PROXY v2 where there is one) */
     char tls_subject[128];        /* of a verified client certificate; empty: none */
     int64_t accepted_ns;          /* monotonic */

@@ -257,23 +257,23 @@ static ssize_t to_client(struct tls_session *s, const char *p, size_t n)
     return why == SSL_ERROR_WANT_WRITE || why == SSL_ERROR_WANT_READ ? 0 : -1;
 }
 
-/* What the last call left over goes first. False: the connection broke. */
-static bool flush_up(struct tls_session *s)
+/* What the last call left over goes first. */
+static void flush_up(struct tls_session *s)
 {
     while (s->up.n > 0) {
         ssize_t n = to_plain(s, s->up.p + s->up.at, s->up.n - s->up.at);
         if (n < 0) { /* nobody reads any more: the client may still be reading the answer */
             used(&s->up, s->up.n);
             s->client_ended = true;
-            return true;
+            return;
         }
         if (n == 0)
-            return true;
+            return;
         used(&s->up, (size_t)n);
     }
-    return true;
 }
 
+/* False: the connection broke. */
 static bool flush_down(struct tls_session *s)
 {
     while (s->down.n > 0) {
@@ -287,8 +287,7 @@ static bool flush_down(struct tls_session *s)
 
 static bool relay_up(struct tls_session *s)
 {
-    if (!flush_up(s))
-        return false;
+    flush_up(s);
     while (s->up.n == 0 && !s->client_ended) {
         size_t n = 0;
         ERR_clear_error();
