@@ -18,7 +18,8 @@ unsigned __int128 table_id(const struct segment *s, enum table_kind kind, struct
  * that it isn't evicted. NULL when the table is more than half full or the probes are exhausted: refuse. */
 struct shm_slot *table_get(const struct segment *s, struct shm_line *self, unsigned ref,
                            unsigned __int128 id);
-/* Without claiming or referencing; for readers. NULL: not there. */
+/* Without claiming or referencing; for readers. NULL: not there (or, for a moment, being looked at by an
+ * eviction). */
 const struct shm_slot *table_peek(const struct segment *s, unsigned __int128 id);
 void table_release(struct shm_line *self, unsigned ref);
 uint32_t table_index(const struct segment *s, const struct shm_slot *slot);
