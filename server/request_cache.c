@@ -1,0 +1,258 @@
+/* Answers a request from the response cache, and hands complete answers to it. Run by workers only.
+ *
+ * What is the same request: the same endpoint, the same targets (so two names of one route share, and a
+ * changed route does not hit), and the same body, whatever its white space, its members' order, the caller's
+ * name for the model, and whether the answer is to be streamed. All of it goes into one SHA-256, together
+ * with whose it is (cache.scope): that a cached answer never crosses tenants needs no further check.
+ *
+ * A temperature above 0, or n above 1, is no reason not to answer from the cache: whoever wants another draw
+ * says `cache-control: no-cache`. */
+#include "answer.h"
+#include "chat_split.h"
+#include "clock.h"
+#include "hash.h"
+#include "json_out.h"
+#include "response_cache.h"
+#include "scoreboard.h"
+
+enum { MAX_TTL_S = 365 * 24 * 3600, KEY_EXTRA = 8192, FLUSH = 16 * 1024 };
+
+static bool cacheable(const struct request *r)
+{
+    enum endpoint e = r->match.endpoint;
+    return r->worker->config->cache.enabled && r->n_targets > 0 &&
+           (e == EP_CHAT || e == EP_COMPLETIONS || e == EP_EMBEDDINGS);
+}
+
+/* ---- what the caller asks for ---- */
+
+struct controls {
+    bool read, store;
+};
+
+/* Each header line of that name, each of its comma-separated words. */
+static void take_cache_control(const struct http_head *head, struct controls *c)
+{
+    for (size_t i = 0; i < head->n; i++) {
+        struct str list = head->headers[i].value, word;
+        if (!str_ieq(head->headers[i].name, STR("cache-control")))
+            continue;
+        while (str_split(&list, ',', &word)) {
+            word = str_trim(word);
+            if (str_ieq(word, STR("no-cache")))
+                c->read = false;
+            else if (str_ieq(word, STR("no-store")))
+                c->read = c->store = false;
+        }
+    }
+}
+
+static enum step take_controls(struct request *r, struct controls *c)
+{
+    struct str value;
+    uint64_t ttl = r->worker->config->cache.ttl_s;
+    *c = (struct controls){.read = true, .store = true};
+    take_cache_control(r->head, c);
+    if (http_find(r->head, "x-aigw-cache-ttl", &value) && (str_u64(value, &ttl) < 0 || ttl > MAX_TTL_S))
+        return answer_error(r, 400, "invalid_value",
+                            "x-aigw-cache-ttl takes a number of seconds from 0 (not cached) to %d.",
+                            MAX_TTL_S);
+    if (ttl == 0)
+        c->read = c->store = false;
+    r->cache_ttl_s = (int64_t)ttl;
+    return STEP_NEXT;
+}
+
+/* ---- whose, and which ---- */
+
+static void set_scope(struct request *r)
+{
+    enum cache_scope scope = r->worker->config->cache.scope;
+    if (scope == CACHE_SCOPE_GLOBAL)
+        snprintf(r->cache_scope, sizeof r->cache_scope, "global");
+    else if (scope == CACHE_SCOPE_TEAM && r->key.team[0] != '\0')
+        snprintf(r->cache_scope, sizeof r->cache_scope, "team:%s", r->key.team);
+    else
+        snprintf(r->cache_scope, sizeof r->cache_scope, "key:%s", r->key.id);
+}
+
+/* Each part has its length before it or is JSON, so no two requests are spelled alike. */
+static int spell(struct request *r, struct buf *b)
+{
+    static const char *const skip[] = {"stream", "stream_options", "model"};
+    buf_printf(b, "aigw response 1\n%zu:%s\n%d\n%zu\n", strlen(r->cache_scope), r->cache_scope,
+               (int)r->match.endpoint, r->n_targets);
+    for (size_t i = 0; i < r->n_targets; i++) {
+        json_put_string(b, str_of(r->worker->config->providers[r->targets[i].provider].name));
+        json_put_string(b, r->targets[i].model);
+        buf_add_byte(b, '\n');
+    }
+    buf_add_byte(b, '\n');
+    return json_canonical(b, r->body, skip, sizeof skip / sizeof *skip, r->arena) < 0 || b->full ? -1 : 0;
+}
+
+static int make_key(struct request *r)
+{
+    struct buf b;
+    buf_init(&b, r->body.n + KEY_EXTRA);
+    set_scope(r);
+    int rc = spell(r, &b);
+    if (rc == 0)
+        sha256(b.p, b.n, r->cache_key);
+    buf_free(&b);
+    return rc;
+}
+
+/* ---- a hit ---- */
+
+/* From here on it is one: costs nothing, draws no token limit (request_settle), counts what it saved. */
+static void note_hit(struct request *r, const struct cache_entry *e)
+{
+    struct shm_metrics *m = r->worker->metrics;
+    const struct config *conf = r->worker->config;
+    const struct conf_provider *p = config_provider(conf, e->provider);
+    r->cache = CACHE_HIT;
+    r->cache_store = false;
+    r->flags |= USAGE_CACHE_HIT;
+    r->tokens = e->tokens;
+    r->tokens_known = true;
+    r->cost_pico = 0;
+    r->saved_pico = e->cost_pico == UINT64_MAX ? 0 : e->cost_pico;
+    r->provider = p != NULL ? (int)(p - conf->providers) : -1;
+    r->target_model = e->model;
+    METRIC_INC(m, cache_hits_total);
+    metric_add(&m->cache_saved_pico_usd_total, r->saved_pico);
+}
+
+struct replay {
+    struct request *r;
+    const struct cache_entry *entry;
+    struct buf out;
+    bool begun, gone;
+};
+
+static int replay_event(struct str data, void *arg)
+{
+    struct replay *p = arg;
+    if (!p->begun) {
+        p->begun = true;
+        note_hit(p->r, p->entry);
+        answer_begin(p->r, 200, STR("text/event-stream"));
+    }
+    METRIC_INC(p->r->worker->metrics, stream_events_total);
+    buf_add(&p->out, STR("data: "));
+    buf_add(&p->out, data);
+    if (buf_add(&p->out, STR("\n\n")) < 0)
+        return -1;
+    if (p->out.n < FLUSH || str_eq(data, STR("[DONE]")))
+        return 0;
+    p->gone = answer_piece(p->r, buf_str(&p->out)) < 0;
+    buf_reset(&p->out);
+    return p->gone ? -1 : 0;
+}
+
+/* STEP_NEXT: the entry can't be told as a stream, and nothing has been sent. */
+static enum step replay_stream(struct request *r, const struct cache_entry *e)
+{
+    struct replay p = {.r = r, .entry = e};
+    buf_init(&p.out, MAX_ANSWER);
+    int rc = chat_split(e->body, r->wants_usage, replay_event, &p);
+    if (rc == 0) {
+        answer_end(r, buf_str(&p.out));
+    } else if (p.begun && !p.gone) {
+        struct failure f = {.status = 500, .message = STR("The stored answer could not be sent.")};
+        answer_break(r, &f, true);
+    }
+    buf_free(&p.out);
+    return p.begun ? STEP_DONE : STEP_NEXT;
+}
+
+static enum step answer_hit(struct request *r, const struct cache_entry *e)
+{
+    if (r->stream && r->match.endpoint != EP_EMBEDDINGS)
+        return replay_stream(r, e);
+    note_hit(r, e);
+    return answer_whole(r, 200, "application/json", e->body);
+}
+
+static enum step look_up(struct request *r)
+{
+    struct shm_metrics *m = r->worker->metrics;
+    struct cache_entry e;
+    int found = r->worker->cache == NULL
+                    ? 0
+                    : cache_find(r->worker->cache, r->cache_key, clock_wall_us() / 1000000, r->arena, &e);
+    if (found == 1 && answer_hit(r, &e) == STEP_DONE)
+        return STEP_DONE;
+    if (found < 0)
+        METRIC_INC(m, cache_errors_total);
+    METRIC_INC(m, cache_misses_total);
+    return STEP_NEXT;
+}
+
+enum step request_cache(struct request *r)
+{
+    struct controls c;
+    if (!cacheable(r))
+        return STEP_NEXT;
+    atomic_store_explicit(&r->worker->line->phase, PHASE_CACHE, memory_order_relaxed);
+    if (take_controls(r, &c) == STEP_DONE)
+        return STEP_DONE;
+    r->cache = c.read ? CACHE_MISS : CACHE_BYPASS;
+    if (!c.store || make_key(r) < 0) {
+        r->cache = CACHE_BYPASS;
+        return STEP_NEXT;
+    }
+    r->cache_store = true;
+    return c.read ? look_up(r) : STEP_NEXT;
+}
+
+/* ---- a miss that has been answered ---- */
+
+/* Each choice has come to its own end; one that a filter has cut is not what the caller asked for. */
+static bool choices_complete(struct json_value choices, struct arena *a)
+{
+    static const char *const paths[] = {"finish_reason"};
+    struct json_value choice, reason;
+    if (choices.type != JSON_ARRAY || choices.count == 0)
+        return false;
+    for (size_t at = 0; json_next(choices.raw, &at, NULL, &choice) == 1;) {
+        if (choice.type != JSON_OBJECT || json_scan(choice.raw, paths, 1, &reason, NULL) < 0 ||
+            reason.type != JSON_STRING || str_eq(json_text(reason, a), STR("content_filter")))
+            return false;
+    }
+    return true;
+}
+
+static bool is_complete(const struct request *r, struct str answer)
+{
+    static const char *const paths[] = {"error", "choices", "data"};
+    struct json_value v[3];
+    if (json_scan(answer, paths, 3, v, NULL) < 0)
+        return false;
+    if (v[0].type != JSON_ABSENT && v[0].type != JSON_NULL)
+        return false;
+    if (r->match.endpoint == EP_EMBEDDINGS)
+        return v[2].type == JSON_ARRAY && v[2].count > 0;
+    return choices_complete(v[1], r->arena);
+}
+
+void request_cache_store(struct request *r, struct str answer)
+{
+    const struct worker *w = r->worker;
+    if (!r->cache_store || r->status != 200 || r->failed_midway || (r->flags & USAGE_CUT) ||
+        answer.n > w->config->cache.max_entry || !is_complete(r, answer))
+        return;
+    int64_t now_s = clock_wall_us() / 1000000;
+    struct cache_entry e = {
+        .stored_s = now_s,
+        .expires_s = now_s + r->cache_ttl_s,
+        .tokens = r->tokens,
+        .cost_pico = r->flags & USAGE_COST_UNKNOWN ? UINT64_MAX : r->cost_pico,
+        .provider = r->provider >= 0 ? str_of(w->config->providers[r->provider].name) : STR_NULL,
+        .model = r->target_model.n < MAX_NAME ? r->target_model : STR_NULL,
+        .body = answer,
+    };
+    if (cache_post(w->heritage->cache_fd, r->cache_key, r->cache_scope, &e, w->config->cache.max_entry) < 0)
+        METRIC_INC(w->metrics, cache_errors_total);
+}
