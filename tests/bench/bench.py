@@ -127,6 +127,7 @@ proxy_set_header Connection ""; proxy_set_header Authorization $up; proxy_buffer
         print(f"memory after the load (PSS): nginx {pss_mb(proxy.proc.pid):.1f} MB, aigw {pss_mb(gw.proc.pid):.1f} MB in {len(tree(gw.proc.pid))} processes")
     finally:
         gw.stop()
+        gw.clean()
         proxy.stop()
         up.stop()
         shutil.rmtree(folder, ignore_errors=True)

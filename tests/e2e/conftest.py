@@ -31,7 +31,10 @@ def make_gateway(tmp_path, upstream):
 
     yield make
     for g in made:
-        g.stop()
+        try:
+            g.stop()
+        finally:
+            g.clean()
         shm = os.path.join(g.folder, "run", "aigw.shm")
         if os.path.islink(shm):  # what outlives a gateway in /dev/shm would fill it, test by test
             os.unlink(os.path.realpath(shm))

@@ -143,7 +143,7 @@ def test_proxy_protocol(tls, make_gateway):
     finally:
         Gateway.write_config = real
     key = gw.make_key(allow_cidrs=["203.0.113.0/24"])["key"]
-    body = '{"model":"m","messages":[]}'
+    body = '{"model":"m","messages":[{"role":"user","content":"x"}]}'
     req = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
     for src, status in (("203.0.113.9", b"200"), ("198.51.100.1", b"403")):
         s = socket.create_connection(("127.0.0.1", tls[1]), timeout=5)

@@ -219,7 +219,7 @@ def error(message, code):
 
 
 def usage(req, completion):
-    prompt = len(json.dumps(req.get("messages") or req.get("prompt") or req.get("input") or "")) // 4
+    prompt = 1 + len(json.dumps(req.get("messages") or req.get("prompt") or req.get("input") or "")) // 4
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,

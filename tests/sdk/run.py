@@ -91,6 +91,7 @@ def main():
             results["failed"] += failed
     finally:
         gw.stop()
+        gw.clean()
         upstream.stop()
         shutil.rmtree(folder, ignore_errors=True)
     print("{passed} passed, {failed} failed, {skipped} skipped".format(**results))
