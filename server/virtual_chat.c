@@ -21,7 +21,7 @@ struct chat {
 static struct str content_text(struct json_value content, struct arena *a)
 {
     static const char *const paths[] = {"text"};
-    struct str text = STR_NULL;
+    struct str text = STR("");
     struct json_value part, v;
     if (content.type == JSON_STRING)
         return json_text(content, a);
@@ -35,7 +35,7 @@ static struct str content_text(struct json_value content, struct arena *a)
 static struct str chat_prompt(struct json_value messages, struct arena *a)
 {
     static const char *const paths[] = {"role", "content"};
-    struct str prompt = STR_NULL;
+    struct str prompt = STR("");
     struct json_value message, v[2];
     for (size_t at = 0; messages.type == JSON_ARRAY && json_next(messages.raw, &at, NULL, &message);)
         if (message.type == JSON_OBJECT && json_scan(message.raw, paths, 2, v, NULL) == 0 &&
@@ -241,7 +241,7 @@ static void stream_tool(struct virtual_making *m, const struct chat *c, int64_t 
     buf_init(&b, 64 * 1024);
     buf_add(&b,
             STR("{\"role\":\"assistant\",\"content\":null,\"refusal\":null,\"tool_calls\":[{\"index\":0,"));
-    put_tool_call(m, c, &b, STR_NULL);
+    put_tool_call(m, c, &b, STR(""));
     buf_add(&b, STR("}]}"));
     event(m, c, index, buf_str(&b), NULL);
     for (struct str left = c->arguments; left.n > 0;) {

@@ -81,9 +81,9 @@ static struct str attribute_of(struct str head, struct str attribute)
 {
     const char *at = head.n ? memmem(head.p, head.n, attribute.p, attribute.n) : NULL;
     if (!at)
-        return STR_NULL;
+        return STR("");
     struct str v = {at + attribute.n, head.n - (size_t)(at + attribute.n - head.p)}, value;
-    return str_split(&v, '"', &value) ? value : STR_NULL;
+    return str_split(&v, '"', &value) ? value : STR("");
 }
 
 static void put_file(struct virtual_making *m, struct buf *b, struct str name, struct str purpose,
@@ -100,7 +100,7 @@ static void put_file(struct virtual_making *m, struct buf *b, struct str name, s
 
 static void upload(struct virtual_making *m, struct buf *b)
 {
-    struct str boundary, rest = m->call->body, name = STR_NULL, purpose = STR_NULL;
+    struct str boundary, rest = m->call->body, name = STR(""), purpose = STR("");
     struct part p;
     size_t bytes = 0;
     bool file = false;
