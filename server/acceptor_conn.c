@@ -105,7 +105,7 @@ void held_state(struct acceptor *a, struct held *h, enum held_state state)
 struct held *held_new(struct acceptor *a, int fd, uint16_t listener, const struct sockaddr_storage *peer)
 {
     struct held *h = mem_alloc(sizeof *h);
-    *h = (struct held){.source = FROM_CLIENT, .state = HELD_GONE, .fd = fd, .spool_fd = -1};
+    *h = (struct held){.source = FROM_CLIENT, .state = HELD_CLOSE, .fd = fd, .spool_fd = -1};
     h->listener = listener;
     h->id = ++a->last_id;
     h->accepted_ns = a->now;
@@ -146,6 +146,15 @@ bool held_shed(struct acceptor *a)
     METRIC_INC(a->metrics, idle_closed_total);
     held_close(a, h);
     return true;
+}
+
+/* We have said all; the client gets time to read it, and what it still sends is dropped. */
+static void last_words(struct acceptor *a, struct held *h)
+{
+    held_state(a, h, HELD_CLOSE);
+    shutdown(h->fd, SHUT_WR);
+    deadline_set(&a->deadlines, &h->due, a->now + CLOSE_NS);
+    repoll(a, h, EPOLLIN | EPOLLRDHUP);
 }
 
 /* ---- waiting for a request ---- */
@@ -205,7 +214,7 @@ static void read_proxy(struct acceptor *a, struct held *h)
         return;
     if (rc <= 0 || recv(h->fd, a->scratch, p.length, MSG_DONTWAIT) != (ssize_t)p.length) {
         METRIC_INC(a->metrics, malformed_total);
-        held_close(a, h);
+        last_words(a, h);
         return;
     }
     if (!p.local && p.src.ss_family != AF_UNSPEC)
@@ -216,14 +225,6 @@ static void read_proxy(struct acceptor *a, struct held *h)
 }
 
 /* ---- the way out ---- */
-
-static void last_words(struct acceptor *a, struct held *h)
-{
-    held_state(a, h, HELD_CLOSE);
-    shutdown(h->fd, SHUT_WR);
-    deadline_set(&a->deadlines, &h->due, a->now + CLOSE_NS);
-    repoll(a, h, EPOLLIN | EPOLLRDHUP);
-}
 
 void held_refuse(struct acceptor *a, struct held *h, int status, const char *text)
 {

@@ -269,9 +269,12 @@ static void remove_worker(struct acceptor *a, struct pool_worker *w)
 void pool_event(struct acceptor *a, struct pool_worker *w)
 {
     struct handover m;
-    int rc;
-    while ((rc = handover_recv(w->fd, &m)) == 1)
-        heard(a, w, &m);
+    int rc, resets = 0;
+    /* a worker that ends without having read our last message leaves an ECONNRESET before what it said last:
+     * the connections that it gave back are behind it */
+    while ((rc = handover_recv(w->fd, &m)) == 1 || (rc < 0 && errno == ECONNRESET && resets++ == 0))
+        if (rc == 1)
+            heard(a, w, &m);
     if (rc == 0 || (errno != EAGAIN && errno != EPROTO))
         remove_worker(a, w);
     serve_queue(a);
@@ -301,10 +304,15 @@ void pool_add(struct acceptor *a, uint32_t slot, uint32_t generation, int fd, bo
     epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
 }
 
+/* The master may know of an end before we have read what the worker said last: connections that it gave back.
+ */
 void pool_gone(struct acceptor *a, uint32_t slot)
 {
-    if (slot < MAX_SLOTS && a->pool.by_slot[slot])
-        remove_worker(a, a->pool.by_slot[slot]);
+    struct pool_worker *w = slot < MAX_SLOTS ? a->pool.by_slot[slot] : NULL;
+    if (w)
+        pool_event(a, w);
+    if (w && a->pool.by_slot[slot] == w)
+        remove_worker(a, w);
 }
 
 /* Old workers serve on until a new one is free: a reload makes nobody wait for a fork. */
