@@ -11,6 +11,7 @@
 #include "json_scan.h"
 #include "limits.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -616,6 +617,21 @@ static void follows_32_paths(void **state)
     }
 }
 
+/* A name far longer than any that is wanted, written in escapes only, is none of them. */
+static void passes_over_long_names(void **state)
+{
+    (void)state;
+    static char text[8192] = "{\"";
+    size_t at = 2;
+    for (int i = 0; i < 1000; i++, at += 6)
+        memcpy(text + at, "\\u006d", 6);
+    snprintf(text + at, sizeof(text) - at, "\":1,\"model\":2}");
+    struct json_value out[1];
+    struct error err;
+    assert_int_equal(json_scan(str_of(text), paths, 1, out, &err), 0);
+    assert_true(str_eq(out[0].raw, STR("2")));
+}
+
 static void says_where_and_why(void **state)
 {
     (void)state;
@@ -773,6 +789,7 @@ int main(void)
         cmocka_unit_test(refuses_wanted_duplicates),
         cmocka_unit_test(wants_an_object),
         cmocka_unit_test(follows_32_paths),
+        cmocka_unit_test(passes_over_long_names),
         cmocka_unit_test(says_where_and_why),
         cmocka_unit_test(steps_through),
         cmocka_unit_test(decodes_text),
