@@ -260,6 +260,7 @@ int main(int argc, char **argv)
     signals.admin = &a;
     if (confine_early(&err) || open_all(&a, &o, &err) || start(&a, &o, &signals, &err) || confine(&err)) {
         log_error("%s", err.text);
+        leave(&a);
         return 1;
     }
     if (a.segment.header && o.control_fd >= 0)

@@ -521,7 +521,10 @@ def test_no_provider_credential_reaches_it(gw):
         with open(f"/proc/{pid}/{name}", "rb") as f:
             assert b"sk-upstream-secret" not in f.read()
     with open(f"/proc/{pid}/status") as f:
-        assert re.search(r"NoNewPrivs:\s*1", f.read())
+        status = f.read()
+    assert re.search(r"NoNewPrivs:\s*1", status)
+    if subprocess.run(["nm", "-D", os.path.join(BUILD, "aigw-admin")], capture_output=True).stdout.find(b"__asan_init") < 0:
+        assert re.search(r"Seccomp:\s*2", status)
     found = False
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb") as mem:
         for line in maps:
