@@ -96,7 +96,7 @@ enum upstream_result relay_gather(struct attempt *a, struct buf *b, size_t most,
     struct str data;
     const struct http_head *h = a->head;
     buf_init(b, most + 64 * 1024);
-    *body = STR_NULL;
+    *body = STR("");
     for (;;) {
         enum upstream_result res = upstream_read(a->up, &data, err);
         if (res != UPSTREAM_OK)
@@ -374,7 +374,7 @@ enum step relay_error(struct attempt *a)
     if (res == UPSTREAM_CLIENT_GONE)
         step = relay_client_gone(a, 0);
     else
-        step = tell_error(a, res == UPSTREAM_END ? body : STR_NULL);
+        step = tell_error(a, res == UPSTREAM_END ? body : STR(""));
     buf_free(&b);
     return step;
 }
