@@ -193,8 +193,9 @@ static void answer_json(const struct call *c, const struct usage_question *q)
     write_sum(&a.w, &total);
     jw_close(&a.w, '}');
     jw_open_in(&a.w, "data", '[');
+    static const char *const no_values[USAGE_DIMENSIONS];
     if (q->n == 0)
-        json_group(NULL, &total, &a);
+        json_group(no_values, &total, &a);
     else if (query(c, q, q->by, q->n, json_group, &a))
         return;
     jw_close(&a.w, ']');

@@ -16,12 +16,17 @@
 EMBED(openapi, "admin/openapi.json");
 EMBED(dashboard, "admin/dashboard.html");
 
+static struct str between(const char *begin, const char *end)
+{
+    return (struct str){begin, (uintptr_t)end - (uintptr_t)begin};
+}
+
 struct str asset_openapi(void)
 {
-    return (struct str){asset_openapi_begin, (size_t)(asset_openapi_end - asset_openapi_begin)};
+    return between(asset_openapi_begin, asset_openapi_end);
 }
 
 struct str asset_dashboard(void)
 {
-    return (struct str){asset_dashboard_begin, (size_t)(asset_dashboard_end - asset_dashboard_begin)};
+    return between(asset_dashboard_begin, asset_dashboard_end);
 }
