@@ -18,7 +18,7 @@ import time
 import urllib.parse
 
 import pytest
-from gateway import BUILD, Answer, wait_until
+from gateway import BUILD, Answer, free_port, wait_until
 
 
 class Admin:
@@ -568,3 +568,23 @@ def test_reload_answers(gw):
     gw.write_config(models=', { name = "later"; targets = ( { provider = "mock"; model = "m"; } ); }')
     gw.admin("POST", "/v1/reload")
     assert "later" in [m["name"] for m in gw.admin("GET", "/v1/models").json()["data"]]
+
+
+def test_its_address_can_change_by_a_reload(gw):
+    old, new = gw.admin_port, free_port()
+    key = gw.make_key()["key"]
+    gw.admin_port = new
+    gw.write_config()
+    a = gw.request("POST", "/v1/reload", key=gw.token(), port=old)
+    assert a.status == 200, a.body
+
+    def moved():
+        try:
+            return gw.admin("GET", "/v1/keys").status == 200
+        except OSError:
+            return False
+
+    wait_until(moved)
+    with pytest.raises(OSError):
+        gw.request("GET", "/healthz", port=old)
+    assert gw.chat(key).status == 200
