@@ -47,8 +47,8 @@ struct upstream_call {
 
 /* Connects (or takes an idle connection), sends the request, and reads the answer's head. A reused connection
  * that turns out closed before any byte of an answer came is replaced once. *head is valid until
- * upstream_end. Call upstream_end whatever the
- * result (*out may be NULL). *err says more for the log (never a credential). */
+ * upstream_end, which is to be called whatever the result (*out may be NULL). *err says more for the log
+ * (never a credential). */
 enum upstream_result upstream_start(struct upstreams *u, const struct upstream_call *call,
                                     struct client *client, struct upstream **out,
                                     const struct http_head **head, struct error *err);
