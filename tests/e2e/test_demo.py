@@ -4,6 +4,7 @@ import glob
 import os
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 
@@ -62,11 +63,25 @@ def test_a_taken_port_is_passed_over(tmp_path, gw):
     demo, text = start(tmp_path, gw.port)
     try:
         assert f"port {gw.port} is taken" in text
+        assert demo.poll() is None, text
         key = re.search(r"Bearer (sk-\S+?)'", text)[1]
         assert gw.chat(key).status == 401  # it is not the demo's key that is wrong, but the gateway that is another
-        assert shell(next(line for line in text.splitlines() if line.startswith("curl "))).returncode == 0
+        assert "chat.completion" in shell(next(line for line in text.splitlines() if line.startswith("curl "))).stdout
     finally:
         status, rest = stop(demo)
+    assert status == 0, rest
+
+
+def test_a_bound_port_is_passed_over(tmp_path):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))  # and never listens: nobody answers there, yet it can't be had
+        port = s.getsockname()[1]
+        demo, text = start(tmp_path, port)
+        try:
+            assert demo.poll() is None, text
+            assert f"port {port} is taken" in text
+        finally:
+            status, rest = stop(demo)
     assert status == 0, rest
 
 
