@@ -30,6 +30,7 @@ struct client {
     int64_t blocked_ns;     /* waited for the client to take the present answer, … */
     uint64_t blocked_bytes; /* … and what it took since it first kept us waiting */
     bool blocked;
+    uint64_t sent; /* since the socket was last known to hold nothing unsent */
 };
 
 enum client_result {

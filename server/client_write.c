@@ -52,6 +52,7 @@ static ssize_t send_now(struct client *c, struct iovec *iov, int n)
     for (;;) {
         ssize_t sent = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent >= 0) {
+            c->sent += (uint64_t)sent;
             if (c->blocked)
                 c->blocked_bytes += (uint64_t)sent;
             return sent;

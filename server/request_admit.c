@@ -325,6 +325,7 @@ bool admit_provider(struct request *r, uint16_t provider)
         return false;
     }
     r->holds_provider = true;
+    r->provider_slot = s;
     atomic_store_explicit(&s->health.used_ns, (uint64_t)r->start_ns, memory_order_relaxed);
     if (places_take(&w->segment, w->slot, PLACE_PROVIDER, s, most_in_flight(w, provider)))
         return true;

@@ -6,6 +6,7 @@
  * the ledger is begun before anything is sent, so that a worker's death in between is recorded, too. */
 #include "answer.h"
 #include "clock.h"
+#include "health.h"
 #include "log.h"
 #include "relay.h"
 #include "scoreboard.h"
@@ -69,6 +70,18 @@ static enum step relay(struct attempt *a)
     return relay_error(a);
 }
 
+/* A caller's own mistake, or his leaving, says nothing bad of the provider. */
+static void note_health(const struct request *r, enum upstream_result res, int status)
+{
+    int64_t now = clock_mono_ns();
+    if (!r->provider_slot || res == UPSTREAM_CLIENT_GONE)
+        return;
+    if (res == UPSTREAM_OK && status < 500 && status != 429 && !(r->flags & USAGE_CUT))
+        health_ok(r->provider_slot, now, r->first_byte_ns ? (r->first_byte_ns - r->start_ns) / NS_PER_US : 0);
+    else
+        health_failed(r->provider_slot, now);
+}
+
 static bool worth_another(const struct request *r, enum upstream_result res)
 {
     return !r->upstream_called && (res == UPSTREAM_CONNECT_FAILED || res == UPSTREAM_CONNECT_TIMEOUT);
@@ -99,6 +112,7 @@ static enum step attempt(struct request *r, size_t target, struct failure *f)
         relay_failure_of(&a, res, &err, f);
         step = worth_another(r, res) ? STEP_NEXT : answer_failure(r, f);
     }
+    note_health(r, res, a.head ? a.head->status : 0);
     upstream_end(&a.up);
     return step;
 }

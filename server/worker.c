@@ -164,9 +164,12 @@ static bool next_is_here(struct worker *w, struct client *c)
 {
     if (client_has_more(c))
         return true;
-    int unsent = 0;
-    if (ioctl(c->fd, SIOCOUTQ, &unsent) == 0 && unsent > UNSENT_MOST)
-        return false;
+    if (c->sent > UNSENT_MOST) { /* less can't be waiting: not worth a system call */
+        int unsent = 0;
+        if (ioctl(c->fd, SIOCOUTQ, &unsent) == 0 && unsent > UNSENT_MOST)
+            return false;
+        c->sent = (uint64_t)unsent;
+    }
     return linger(w, c);
 }
 
