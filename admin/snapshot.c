@@ -3,6 +3,7 @@
 #include "snapshot.h"
 
 #include "ring.h"
+#include "stage.h"
 #include "table.h"
 
 static uint32_t word(const _Atomic uint32_t *w)
@@ -13,6 +14,7 @@ static uint32_t word(const _Atomic uint32_t *w)
 static void count_lines(const struct segment *s, struct snapshot *out)
 {
     uint32_t slots = segment_slots_used(s);
+    out->lag_rows += stage_waiting(s);
     for (uint32_t i = 0; i < slots; i++) {
         /* the rows of a dead worker wait in its ring, too */
         uint64_t head = ring_head(s, i), tail = ring_tail(s, i);

@@ -167,6 +167,16 @@ static MDB_val state_key(char buf[STATE_KEY_MAX], char kind, const void *p, size
     return lmdb_val(buf, n + 1);
 }
 
+/* A step of the batch: its failure fails the commit, whatever the caller does. */
+static int step(struct usage_store *s, int rc, struct error *err)
+{
+    if (rc == 0)
+        return 0;
+    if (s->failed == 0)
+        s->failed = rc;
+    return lmdb_error(err, "usage store", rc);
+}
+
 /* Numbers under a key of `state`, in the batch or in a read transaction of its own. */
 static int state_get(struct usage_store *s, MDB_val key, uint64_t out[], size_t n, struct error *err)
 {
@@ -187,17 +197,9 @@ static int state_get(struct usage_store *s, MDB_val key, uint64_t out[], size_t 
         lmdb_read_end(&s->env);
     if (rc == MDB_NOTFOUND)
         return 0;
+    if (rc != 0 && s->txn != NULL)
+        return step(s, rc, err);
     return rc == 0 ? 1 : lmdb_error(err, "usage store", rc);
-}
-
-/* A step of the batch: its failure fails the commit, whatever the caller does. */
-static int step(struct usage_store *s, int rc, struct error *err)
-{
-    if (rc == 0)
-        return 0;
-    if (s->failed == 0)
-        s->failed = rc;
-    return lmdb_error(err, "usage store", rc);
 }
 
 static int state_set(struct usage_store *s, MDB_val key, const uint64_t in[], size_t n, struct error *err)

@@ -1,92 +1,112 @@
-/* The ledger: sole writer of the usage store. Runs as one process that may be killed at any instruction
- * (ledger_drain.c says why nothing is lost or doubled by that).
+/* The ledger: sole writer of the usage store. One process of two threads, which may be killed at any
+ * instruction (ledger_collect.c and ledger_commit.c say why nothing is lost or doubled by that):
  *
- * It commits in groups: a commit costs two syncs of the disk, whatever the number of rows. So after a commit
- * it lets rows gather for ledger.commit_ms, unless a ring is half full and its worker would soon have to
- * wait.
+ *   rings --collect--> stage --commit--> store
  *
- * When the store (or the disk) is full, rows stay in their rings, header.store_full tells the workers, who
- * refuse or serve by policy, and it tries again each second. It also clears dead processes from the reader
- * tables of the stores, since a dead reader would keep their pages from being reused. */
+ * The main thread collects: it follows the rings closely, so that no worker waits for room, and does nothing
+ * that could wait for a disk. The committing thread is the only one that touches LMDB. It commits in groups:
+ * a commit costs two syncs of the disk whatever the number of rows, so after one it lets rows gather for
+ * ledger.commit_ms.
+ *
+ * When the store (or the disk) is full, rows stay where they are, header.store_full tells the workers, who
+ * refuse or serve by policy, and it is tried again each second. The committing thread also clears dead
+ * processes from the reader tables of the stores (a dead reader keeps pages from being used again), and takes
+ * over what workers have spilled. */
 #include "clock.h"
 #include "control.h"
 #include "heritage.h"
 #include "keystore.h"
-#include "ledger_drain.h"
+#include "ledger_collect.h"
+#include "ledger_commit.h"
 #include "log.h"
 #include "mem.h"
 #include "metrics.h"
 #include "process.h"
 #include "ring.h"
 #include "spill.h"
+#include "stage.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <time.h>
 #include <unistd.h>
 
-#define REAP_EVERY   (250 * NS_PER_MS)
-#define SPILL_EVERY  (1 * NS_PER_SEC)
-#define RETRY_EVERY  (1 * NS_PER_SEC)
-#define DRAIN_LIMIT  (5 * NS_PER_SEC)
-#define LOG_EVERY    (60 * NS_PER_SEC)
-#define GATHER_SLICE (NS_PER_MS)
+#define REAP_EVERY  (250 * NS_PER_MS)
+#define SPILL_EVERY (1 * NS_PER_SEC)
+#define RETRY_EVERY (1 * NS_PER_SEC)
+#define LOG_EVERY   (60 * NS_PER_SEC)
+#define GATHER      (2 * NS_PER_MS)   /* between two passes over the rings */
+#define IDLE_TICK   (250 * NS_PER_MS) /* of the committing thread, when nothing is staged */
 
-enum { IDLE_MS = 100, FAILURES_MAX = 20 };
+enum { IDLE_MS = 100, DRAIN_S = 10, FAILURES_MAX = 20 };
 
 struct ledger {
     const struct heritage *h;
-    struct shm_metrics *metrics;
-    struct drain drain;
-    struct keystore *keys; /* for clearing its readers; NULL until there is one */
+    struct shm_metrics *metrics; /* each counter has one thread that adds to it */
+    struct collector collector;  /* the main thread's */
+    bool stop;                   /* … the master wants us to end, or is gone */
+    bool died;                   /* … somebody's death has not been told to the other thread */
+
+    struct committer committer; /* the committing thread's, as all below */
+    struct keystore *keys;      /* for clearing its readers; NULL until there is one */
     int64_t committed_ns, spill_ns, reaped_ns, logged_ns;
-    bool reap_due, stop;
     unsigned failures; /* in a row */
+
+    pthread_mutex_t mutex; /* guards what follows; never held while something is done */
+    pthread_cond_t news;
+    bool wanted, reap_due, finishing;
 };
 
-/* ---- the master's messages ---- */
+/* ---- the committing thread ---- */
 
-static void hear(struct ledger *l)
+/* Waits until something is wanted of it, or the time is over. True: it is to finish. */
+static bool wait_news(struct ledger *l, int64_t ns)
 {
-    struct pollfd p = {.fd = l->h->control_fd, .events = POLLIN};
-    while (!l->stop && poll(&p, 1, 0) == 1) {
-        struct control m;
-        int rc = control_recv(l->h->control_fd, &m);
-        if (rc == 1 && m.fd >= 0)
-            close(m.fd);
-        if (rc == 1 && m.kind == CTL_DIED)
-            l->reap_due = true;
-        else if ((rc == 1 && m.kind == CTL_DRAIN) || rc == 0)
-            l->stop = true; /* asked to, or the master is gone */
-        else if (rc < 0 && errno != EAGAIN && errno != EINTR && errno != EPROTO)
-            l->stop = true;
-    }
+    struct timespec until;
+    int64_t at = clock_mono_ns() + ns;
+    until = (struct timespec){.tv_sec = at / NS_PER_SEC, .tv_nsec = at % NS_PER_SEC};
+    pthread_mutex_lock(&l->mutex);
+    int rc = 0;
+    while (!l->wanted && !l->finishing && rc == 0)
+        rc = pthread_cond_timedwait(&l->news, &l->mutex, &until);
+    l->wanted = false;
+    bool finishing = l->finishing;
+    pthread_mutex_unlock(&l->mutex);
+    return finishing;
+}
+
+static bool take_reap_due(struct ledger *l)
+{
+    pthread_mutex_lock(&l->mutex);
+    bool due = l->reap_due;
+    l->reap_due = false;
+    pthread_mutex_unlock(&l->mutex);
+    return due;
 }
 
 /* The key store exists when its salt does; before, opening it would wait. */
 static void open_keys(struct ledger *l)
 {
     char salt[4096];
-    snprintf(salt, sizeof salt, "%s/store/keys/salt", l->h->config->state_dir);
     struct error err;
+    snprintf(salt, sizeof salt, "%s/store/keys/salt", l->h->config->state_dir);
     if (l->keys == NULL && access(salt, R_OK) == 0 &&
         (l->keys = keystore_open(l->h->config->state_dir, false, &err)) == NULL)
         log_warn("the key store's readers can't be cleared: %s", err.text);
 }
 
-static void reap(struct ledger *l, int64_t now)
+static void reap(struct ledger *l)
 {
-    if (!l->reap_due || now - l->reaped_ns < REAP_EVERY)
+    int64_t now = clock_mono_ns();
+    if (now - l->reaped_ns < REAP_EVERY || !take_reap_due(l))
         return;
-    l->reap_due = false;
     l->reaped_ns = now;
-    usage_store_reap_readers(l->drain.store);
+    usage_store_reap_readers(l->committer.store);
     open_keys(l);
     if (l->keys != NULL)
         keystore_reap_readers(l->keys);
 }
-
-/* ---- storing ---- */
 
 static void set_full(struct ledger *l, bool full)
 {
@@ -102,13 +122,13 @@ static void set_full(struct ledger *l, bool full)
         log_info("the usage store has room again");
 }
 
-/* Notes how a commit (or an attempt) went: the pause before the next try, 0 when all is well. */
-static int64_t judge(struct ledger *l, bool ok, bool full, const struct error *err)
+/* Notes how a commit went. False: it is to be tried again after a pause. */
+static bool judge(struct ledger *l, bool ok, bool full, const struct error *err)
 {
     if (ok) {
         set_full(l, false);
         l->failures = 0;
-        return 0;
+        return true;
     }
     METRIC_INC(l->metrics, ledger_errors_total);
     int64_t now = clock_mono_ns();
@@ -117,94 +137,147 @@ static int64_t judge(struct ledger *l, bool ok, bool full, const struct error *e
         l->logged_ns = now;
     }
     if (full) {
-        usage_store_reap_readers(l->drain.store); /* it may only be a dead reader that keeps pages */
+        usage_store_reap_readers(l->committer.store); /* it may only be a dead reader that keeps pages */
         set_full(l, true);
     } else if (l->failures > FAILURES_MAX) {
         log_error("the usage store fails again and again: starting anew");
         _exit(1);
     }
-    return RETRY_EVERY;
+    return false;
 }
 
-static int64_t drain_rings(struct ledger *l, bool *idle)
+static bool commit_staged(struct ledger *l)
 {
     struct error err = {""};
-    struct drained done;
-    enum drain_result r = drain_pass(&l->drain, &done, &err);
-    *idle = r == DRAIN_NOTHING;
-    if (r == DRAIN_NOTHING)
-        return 0;
+    uint64_t rows;
+    enum commit_result r = committer_pass(&l->committer, &rows, &err);
+    if (r == COMMIT_NOTHING)
+        return true;
     l->committed_ns = clock_mono_ns();
-    if (r == DRAIN_STORED) {
+    if (r == COMMIT_STORED) {
         METRIC_INC(l->metrics, ledger_commits_total);
-        metric_add(&l->metrics->ledger_rows_total, done.rows);
-        metric_add(&l->metrics->ledger_killed_total, done.killed);
+        metric_add(&l->metrics->ledger_rows_total, rows);
     }
-    return judge(l, r == DRAIN_STORED, r == DRAIN_FULL, &err);
+    return judge(l, r == COMMIT_STORED, r == COMMIT_FULL, &err);
 }
 
-static int64_t take_spilled(struct ledger *l)
+static bool take_spilled(struct ledger *l)
 {
     struct error err = {""};
     uint64_t rows;
     bool full;
-    int rc = spill_take(l->drain.store, l->h->config->state_dir, &rows, &full, &err);
+    int rc = spill_take(l->committer.store, l->h->config->state_dir, &rows, &full, &err);
     l->spill_ns = clock_mono_ns();
     metric_add(&l->metrics->ledger_rows_total, rows);
     metric_add(&l->metrics->ledger_spilled_total, rows);
     if (rc == 0 && rows == 0)
-        return 0; /* says nothing about the store */
+        return true; /* says nothing about the store */
     return judge(l, rc == 0, full, &err);
 }
 
-/* Lets rows gather since the last commit, while no worker comes near waiting. */
-static void gather(struct ledger *l)
+/* Lets rows gather since the last commit, while there is room enough. */
+static bool gather(struct ledger *l)
 {
-    int64_t until = l->committed_ns + (int64_t)l->h->config->ledger.commit_ms * NS_PER_MS;
-    while (!l->stop && clock_mono_ns() < until && drain_fullest(&l->drain) < SHM_RING_ROWS / 2) {
-        nanosleep(&(struct timespec){.tv_nsec = GATHER_SLICE}, NULL);
-        hear(l);
+    int64_t left = l->committed_ns + (int64_t)l->h->config->ledger.commit_ms * NS_PER_MS - clock_mono_ns();
+    while (left > 0 && stage_waiting(&l->h->segment) < SHM_STAGE_ROWS / 2) {
+        if (wait_news(l, left))
+            return true;
+        left = l->committed_ns + (int64_t)l->h->config->ledger.commit_ms * NS_PER_MS - clock_mono_ns();
     }
+    return false;
 }
 
-static void pause_for(struct ledger *l, int64_t ns)
+static void *commit_main(void *arg)
 {
-    int64_t until = clock_mono_ns() + ns;
-    while (!l->stop && clock_mono_ns() < until) {
-        nanosleep(&(struct timespec){.tv_nsec = 20 * NS_PER_MS}, NULL);
-        hear(l);
-        reap(l, clock_mono_ns());
+    struct ledger *l = arg;
+    bool finishing = false, ok = take_spilled(l);
+    while (!finishing) {
+        bool staged = stage_waiting(&l->h->segment) > 0;
+        finishing = !ok ? wait_news(l, RETRY_EVERY) : staged ? gather(l) : wait_news(l, IDLE_TICK);
+        ok = commit_staged(l);
+        if (ok && clock_mono_ns() - l->spill_ns > SPILL_EVERY)
+            ok = take_spilled(l);
+        reap(l);
     }
-}
-
-static void run(struct ledger *l)
-{
-    take_spilled(l);
-    while (!l->stop) {
-        bool idle;
-        ring_ledger_sleep(&l->h->segment, l->reap_due ? (int)(REAP_EVERY / NS_PER_MS) : IDLE_MS);
-        hear(l);
-        reap(l, clock_mono_ns());
-        gather(l);
-        int64_t pause = drain_rings(l, &idle);
-        if (pause == 0 && clock_mono_ns() - l->spill_ns > SPILL_EVERY)
-            pause = take_spilled(l);
-        if (pause > 0)
-            pause_for(l, pause);
-    }
-}
-
-/* The last words of the workers that the master has waited for. */
-static void finish(struct ledger *l)
-{
-    int64_t give_up = clock_mono_ns() + DRAIN_LIMIT;
-    bool idle = false;
-    while (!idle && clock_mono_ns() < give_up)
-        if (drain_rings(l, &idle) > 0)
-            nanosleep(&(struct timespec){.tv_nsec = 100 * NS_PER_MS}, NULL);
-    take_spilled(l);
-    usage_store_close(&l->drain.store);
+    if (commit_staged(l))
+        take_spilled(l);
+    usage_store_close(&l->committer.store);
     keystore_close(&l->keys);
+    return NULL;
+}
+
+/* ---- the main thread ---- */
+
+static void tell(struct ledger *l, bool finishing)
+{
+    pthread_mutex_lock(&l->mutex);
+    l->wanted = true;
+    l->reap_due = l->reap_due || l->died;
+    l->finishing = l->finishing || finishing;
+    pthread_cond_signal(&l->news);
+    pthread_mutex_unlock(&l->mutex);
+    l->died = false;
+}
+
+static void hear(struct ledger *l)
+{
+    struct pollfd p = {.fd = l->h->control_fd, .events = POLLIN};
+    while (!l->stop && poll(&p, 1, 0) == 1) {
+        struct control m;
+        int rc = control_recv(l->h->control_fd, &m);
+        if (rc == 1 && m.fd >= 0)
+            close(m.fd);
+        if (rc == 1 && m.kind == CTL_DIED)
+            l->died = true;
+        else if ((rc == 1 && m.kind == CTL_DRAIN) || rc == 0)
+            l->stop = true; /* asked to, or the master is gone */
+        else if (rc < 0 && errno != EAGAIN && errno != EINTR && errno != EPROTO)
+            l->stop = true;
+    }
+}
+
+static struct collected collect(struct ledger *l)
+{
+    bool was_empty = stage_waiting(&l->h->segment) == 0;
+    struct collected done = collector_pass(&l->collector);
+    metric_add(&l->metrics->ledger_killed_total, done.killed);
+    bool much = stage_waiting(&l->h->segment) >= SHM_STAGE_ROWS / 2;
+    if (l->died || (done.rows > 0 && (was_empty || much)))
+        tell(l, false);
+    return done;
+}
+
+static void collect_main(struct ledger *l)
+{
+    while (!l->stop) {
+        ring_ledger_sleep(&l->h->segment, IDLE_MS);
+        hear(l);
+        struct collected done = collect(l);
+        /* each row that is published wakes us: a little patience lets rows come together, and rings have room
+         * for some milliseconds */
+        if (done.full || (done.rows > 0 && collector_fullest(&l->collector) < SHM_RING_ROWS / 2))
+            nanosleep(&(struct timespec){.tv_nsec = GATHER}, NULL);
+    }
+}
+
+/* The last rows of the workers, whom the master has waited for. What can't be stored in time stays in the
+ * segment for the next ledger. */
+static void finish(struct ledger *l, pthread_t committing)
+{
+    struct timespec until;
+    while (collect(l).rows > 0)
+        ;
+    tell(l, true);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += DRAIN_S;
+    if (pthread_timedjoin_np(committing, NULL, &until) != 0)
+        log_error("the usage store is too slow to take the last rows; they wait in the segment");
+}
+
+static void die(const char *what, const char *why)
+{
+    log_error("%s: %s", what, why);
+    _exit(1);
 }
 
 void ledger_main(const struct heritage *h)
@@ -212,15 +285,23 @@ void ledger_main(const struct heritage *h)
     process_enter(h, "ledger");
     struct error err = {""};
     struct ledger *l = mem_alloc(sizeof *l);
+    pthread_condattr_t attr;
+    pthread_t committing;
     l->h = h;
     l->metrics = segment_metrics(&h->segment, h->slot);
-    l->drain.segment = &h->segment;
-    l->drain.store = usage_store_open(h->config->state_dir, true, h->config->ledger.max_bytes, &err);
-    if (l->drain.store == NULL) {
-        log_error("the usage store can't be opened: %s", err.text);
-        _exit(1);
-    }
-    run(l);
-    finish(l);
+    l->committer.segment = &h->segment;
+    l->committer.store = usage_store_open(h->config->state_dir, true, h->config->ledger.max_bytes, &err);
+    if (l->committer.store == NULL ||
+        collector_init(&l->collector, &h->segment, l->committer.store, &err) < 0)
+        die("the usage store can't be opened", err.text);
+    pthread_mutex_init(&l->mutex, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&l->news, &attr);
+    int rc = pthread_create(&committing, NULL, commit_main, l);
+    if (rc != 0)
+        die("the committing thread can't be started", strerror(rc));
+    collect_main(l);
+    finish(l, committing);
     _exit(0);
 }

@@ -192,6 +192,13 @@ static void text_table(FILE *out, const struct segment *s, int64_t now_ns)
             text_slot(out, i, &slots[i], now_ns);
 }
 
+static void text_stage(FILE *out, const struct segment *s)
+{
+    uint64_t head = atomic_load(&segment_stage(s)->head), tail = atomic_load(&segment_stage(s)->tail);
+    fprintf(out, "\nusage rows staged for the store: %" PRIu64 " (%" PRIu64 " to %" PRIu64 ")\n", head - tail,
+            tail, head);
+}
+
 static void text_rings(FILE *out, const struct segment *s)
 {
     fprintf(out, "\nrings that were used\n slot       head       tail  lag  open row\n");
@@ -212,4 +219,5 @@ void dump_text(FILE *out, const struct segment *s, int64_t now_ns)
     text_metrics(out, s);
     text_table(out, s, now_ns);
     text_rings(out, s);
+    text_stage(out, s);
 }

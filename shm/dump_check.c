@@ -90,8 +90,22 @@ static void both(struct check *c, const char *what, uint32_t slot,
         report(c, "%s %u %s", what, slot, a);
 }
 
+static const char *stage_fault(const struct segment *s, uint32_t unused)
+{
+    const struct shm_stage *st = segment_stage(s);
+    uint64_t head = atomic_load(&st->head), tail = atomic_load(&st->tail);
+
+    (void)unused;
+    if (head < tail)
+        return "has more rows stored than staged";
+    if (head - tail > SHM_STAGE_ROWS)
+        return "has more rows than it holds";
+    return NULL;
+}
+
 static void check_lines(struct check *c)
 {
+    both(c, "stage", 0, stage_fault);
     for (uint32_t i = 0; i < MAX_SLOTS; i++) {
         both(c, "line", i, line_fault);
         both(c, "ring", i, ring_fault);

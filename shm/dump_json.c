@@ -187,6 +187,12 @@ static void put_rings(FILE *out, const struct segment *s)
     fputc(']', out);
 }
 
+static void put_stage(FILE *out, const struct segment *s)
+{
+    fprintf(out, ",\"stage\":{\"head\":%" PRIu64 ",\"tail\":%" PRIu64 "}",
+            atomic_load(&segment_stage(s)->head), atomic_load(&segment_stage(s)->tail));
+}
+
 void dump_json(FILE *out, const struct segment *s, int64_t now_ns)
 {
     fputc('{', out);
@@ -195,5 +201,6 @@ void dump_json(FILE *out, const struct segment *s, int64_t now_ns)
     put_metrics(out, s);
     put_table(out, s, now_ns);
     put_rings(out, s);
+    put_stage(out, s);
     fputs("}\n", out);
 }

@@ -1,6 +1,6 @@
 /* The layout of the shared segment, described here and nowhere else.
  *
- * One file on tmpfs, mapped by every process:  header | scoreboard | metric slabs | rings | table
+ * One file on tmpfs, mapped by every process:  header | scoreboard | metric slabs | rings | stage | table
  * Offsets, never pointers. All-zero is a valid state of everything behind the header. No locks, no multi-word
  * updates: each logical update is one atomic operation, or has a single writer and is published with a
  * release store, or can be recomputed from the scoreboard after a death.
@@ -20,7 +20,7 @@
 #define SHM_MAGIC   UINT64_C(0x31304d4853574741) /* "AGWSHM01" read as bytes */
 #define SHM_VERSION 1
 
-enum { SHM_RING_ROWS = 8, SHM_PROBES = 64, SHM_LINE_BYTES = 256, SHM_SLOT_BYTES = 64 };
+enum { SHM_RING_ROWS = 8, SHM_STAGE_ROWS = 4096, SHM_PROBES = 64, SHM_LINE_BYTES = 256, SHM_SLOT_BYTES = 64 };
 
 /* Bounds of the table's size (a line names a slot in 20 bits) and of the file's. */
 #define SHM_MAX_TABLE (UINT32_C(1) << 20)
@@ -48,9 +48,9 @@ struct shm_header {
     uint64_t secret[2];   /* SipHash key of the table's identities */
     char boot_id[40];
     int64_t created_wall_us;
-    uint32_t slots;                                  /* MAX_SLOTS */
-    uint32_t table_slots;                            /* power of two */
-    uint64_t lines_at, slabs_at, rings_at, table_at; /* byte offsets */
+    uint32_t slots;                                            /* MAX_SLOTS */
+    uint32_t table_slots;                                      /* power of two */
+    uint64_t lines_at, slabs_at, rings_at, stage_at, table_at; /* byte offsets */
     _Atomic uint32_t state;
     _Atomic uint32_t master_pid;
     _Atomic uint32_t generation;    /* of the configuration; workers of an older one drain */
@@ -146,6 +146,23 @@ struct shm_ring {
     uint32_t reserved0;
     uint64_t reserved[5];
     struct usage_row rows[SHM_RING_ROWS];
+};
+
+/* Rows that the ledger has taken from the rings and not yet committed (stage.h). Only the ledger touches it:
+ * one thread of it adds, another takes. */
+struct shm_staged {
+    uint64_t seq;  /* the row's number in its slot's ring */
+    uint32_t slot; /* the ring it comes from */
+    uint32_t reserved;
+    struct usage_row row;
+};
+
+struct shm_stage {
+    _Atomic uint64_t head; /* rows added; release-stored when they are whole */
+    uint64_t reserved0[7];
+    _Atomic uint64_t tail; /* rows known to be in the store; a hint: the positions in the store outrank it */
+    uint64_t reserved1[7];
+    struct shm_staged rows[SHM_STAGE_ROWS];
 };
 
 #endif

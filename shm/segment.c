@@ -44,6 +44,8 @@ uint32_t segment_layout_hash(void)
         sizeof(struct shm_slot),
         sizeof(struct shm_ring),
         SHM_RING_ROWS,
+        sizeof(struct shm_stage),
+        SHM_STAGE_ROWS,
         sizeof(struct usage_row),
         sizeof(struct shm_metrics),
         MAX_SLOTS,
@@ -79,7 +81,8 @@ bool segment_geometry(uint32_t table_slots, struct shm_header *h)
     h->lines_at = round_up(sizeof *h, PAGE);
     h->slabs_at = h->lines_at + (uint64_t)MAX_SLOTS * SHM_LINE_BYTES;
     h->rings_at = h->slabs_at + MAX_SLOTS * slab_stride();
-    h->table_at = round_up(h->rings_at + MAX_SLOTS * sizeof(struct shm_ring), PAGE);
+    h->stage_at = round_up(h->rings_at + MAX_SLOTS * sizeof(struct shm_ring), PAGE);
+    h->table_at = round_up(h->stage_at + sizeof(struct shm_stage), PAGE);
     h->size = round_up(h->table_at + (uint64_t)table_slots * sizeof(struct shm_slot), PAGE);
     return true;
 }
@@ -95,7 +98,7 @@ int segment_check(const struct shm_header *h, uint64_t file_size, struct error *
                          h->version, h->layout_hash, SHM_VERSION, segment_layout_hash());
     if (!segment_geometry(h->table_slots, &want) || h->slots != want.slots || h->size != want.size ||
         h->size != file_size || h->lines_at != want.lines_at || h->slabs_at != want.slabs_at ||
-        h->rings_at != want.rings_at || h->table_at != want.table_at)
+        h->rings_at != want.rings_at || h->stage_at != want.stage_at || h->table_at != want.table_at)
         return error_set(err, "its sizes and offsets contradict each other");
     if (h->segment_id == 0 || memchr(h->boot_id, 0, sizeof h->boot_id) == NULL)
         return error_set(err, "its header is not whole");
@@ -210,6 +213,11 @@ struct shm_line *segment_line(const struct segment *s, uint32_t slot)
     if (slot >= MAX_SLOTS)
         return NULL;
     return (struct shm_line *)(void *)part(s, s->header->lines_at + (uint64_t)slot * SHM_LINE_BYTES);
+}
+
+struct shm_stage *segment_stage(const struct segment *s)
+{
+    return (struct shm_stage *)(void *)part(s, s->header->stage_at);
 }
 
 struct shm_ring *segment_ring(const struct segment *s, uint32_t slot)

@@ -30,6 +30,7 @@ void segment_detach(struct segment *s);
 
 struct shm_line *segment_line(const struct segment *s, uint32_t slot); /* NULL when out of range */
 struct shm_ring *segment_ring(const struct segment *s, uint32_t slot);
+struct shm_stage *segment_stage(const struct segment *s);
 struct shm_slot *segment_slots(const struct segment *s); /* the table, header->table_slots of them */
 /* Lines, rings and slabs from this number on have never been used: where a scan over all may end. */
 uint32_t segment_slots_used(const struct segment *s);

@@ -1,13 +1,16 @@
 /* The ledger's promise: each published row is in the store exactly once, also when the ledger is killed at
  * any point and again and again, and when workers are. */
 #include "clock.h"
-#include "ledger_drain.h"
+#include "ledger_collect.h"
+#include "ledger_commit.h"
 #include "ring.h"
 #include "scoreboard.h"
 #include "spill.h"
+#include "stage.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -23,14 +26,22 @@
 
 static struct error err;
 
+/* Both steps of the ledger. */
+struct drain {
+    struct usage_store *store;
+    struct collector collector;
+    struct committer committer;
+};
+
 static struct drain *drain_new(struct shm_fixture *f, uint64_t max_bytes)
 {
     struct drain *d = calloc(1, sizeof *d);
     assert_non_null(d);
-    d->segment = &f->s;
     d->store = usage_store_open(f->folder, true, max_bytes, &err);
-    if (d->store == NULL)
+    if (d->store == NULL || collector_init(&d->collector, &f->s, d->store, &err) < 0)
         fail_msg("%s", err.text);
+    d->committer.segment = &f->s;
+    d->committer.store = d->store;
     return d;
 }
 
@@ -38,6 +49,13 @@ static void drain_free(struct drain *d)
 {
     usage_store_close(&d->store);
     free(d);
+}
+
+/* One step after the other; *rows is how many have newly come into the store. */
+static enum commit_result drain_pass(struct drain *d, uint64_t *rows)
+{
+    collector_pass(&d->collector);
+    return committer_pass(&d->committer, rows, &err);
 }
 
 static uint32_t claim(struct shm_fixture *f)
@@ -111,21 +129,22 @@ static void test_moves_rows(void **state)
 {
     struct shm_fixture *f = *state;
     struct drain *d = drain_new(f, 64 << 20);
-    struct drained done;
+    uint64_t rows;
     uint32_t a = claim(f), b = claim(f);
-    assert_int_equal(drain_pass(d, &done, &err), DRAIN_NOTHING);
+    assert_int_equal(drain_pass(d, &rows), COMMIT_NOTHING);
     for (uint64_t i = 0; i < SHM_RING_ROWS; i++)
         assert_true(publish(&f->s, a, i));
     assert_false(publish(&f->s, a, SHM_RING_ROWS)); /* full */
     assert_true(publish(&f->s, b, 0));
-    assert_int_equal(drain_fullest(d), SHM_RING_ROWS);
-    assert_int_equal(drain_pass(d, &done, &err), DRAIN_STORED);
-    assert_int_equal(done.rows, SHM_RING_ROWS + 1);
-    assert_int_equal(drain_fullest(d), 0);
-    assert_true(publish(&f->s, a, SHM_RING_ROWS));
-    assert_int_equal(drain_pass(d, &done, &err), DRAIN_STORED);
-    assert_int_equal(done.rows, 1);
-    assert_int_equal(drain_pass(d, &done, &err), DRAIN_NOTHING);
+    assert_int_equal(collector_fullest(&d->collector), SHM_RING_ROWS);
+    assert_int_equal(collector_pass(&d->collector).rows, SHM_RING_ROWS + 1);
+    assert_int_equal(collector_fullest(&d->collector), 0);
+    assert_int_equal(stage_waiting(&f->s), SHM_RING_ROWS + 1);
+    assert_true(publish(&f->s, a, SHM_RING_ROWS)); /* room again, without any commit */
+    assert_int_equal(drain_pass(d, &rows), COMMIT_STORED);
+    assert_int_equal(rows, SHM_RING_ROWS + 2);
+    assert_int_equal(stage_waiting(&f->s), 0);
+    assert_int_equal(drain_pass(d, &rows), COMMIT_NOTHING);
     struct census *c = census(d->store);
     assert_int_equal(c->rows, SHM_RING_ROWS + 2);
     for (uint64_t i = 0; i <= SHM_RING_ROWS; i++)
@@ -134,8 +153,7 @@ static void test_moves_rows(void **state)
     drain_free(d);
 }
 
-/* The segment's memory as it was before a pass, put back after it: what a ledger that died between its commit
- * and its release leaves. */
+/* The segment's memory as it was, to be put back: what a ledger that died in between leaves. */
 static void *remember(const struct shm_fixture *f)
 {
     void *copy = malloc(f->s.size);
@@ -144,51 +162,74 @@ static void *remember(const struct shm_fixture *f)
     return copy;
 }
 
-static void put_back(struct shm_fixture *f, void *copy)
+static void put_back(struct shm_fixture *f, const void *copy, bool keep_stage)
 {
+    struct shm_stage *stage = malloc(sizeof *stage);
+    assert_non_null(stage);
+    memcpy(stage, segment_stage(&f->s), sizeof *stage);
     memcpy(f->s.header, copy, f->s.size);
-    free(copy);
+    if (keep_stage)
+        memcpy(segment_stage(&f->s), stage, sizeof *stage);
+    free(stage);
 }
 
-static void test_killed_after_commit(void **state)
+/* Between any two of its steps: staged and the rings not released; committed and the stage not released;
+ * both. */
+static void test_killed_between(void **state)
 {
     struct shm_fixture *f = *state;
     struct drain *d = drain_new(f, 64 << 20);
-    struct drained done;
+    uint64_t rows, n = 0;
     uint32_t live = claim(f), dead = claim(f);
-    publish(&f->s, live, 0);
-    publish(&f->s, live, 1);
-    publish(&f->s, dead, 0);
-    fill_row(ring_entry(&f->s, dead), dead, 1);
-    ring_begin(&f->s, dead);
-    scoreboard_reaped(&f->s, dead);
-    assert_int_equal(atomic_load(&segment_line(&f->s, dead)->state), LINE_SETTLED);
-    void *before = remember(f);
-    assert_int_equal(drain_pass(d, &done, &err), DRAIN_STORED);
-    assert_int_equal(done.rows, 4);
-    assert_int_equal(done.killed, 1);
-    assert_int_equal(atomic_load(&segment_line(&f->s, dead)->state), LINE_FREE);
-    drain_free(d);
-    put_back(f, before);
+    for (int round = 0; round < 4; round++) {
+        publish(&f->s, live, n);
+        publish(&f->s, live, n + 1);
+        publish(&f->s, dead, n);
+        fill_row(ring_entry(&f->s, dead), dead, n + 1);
+        ring_begin(&f->s, dead);
+        scoreboard_reaped(&f->s, dead);
+        assert_int_equal(atomic_load(&segment_line(&f->s, dead)->state), LINE_SETTLED);
 
-    d = drain_new(f, 64 << 20);
-    assert_int_equal(ring_tail(&f->s, live), 0);
-    assert_int_equal(drain_pass(d, &done, &err), DRAIN_NOTHING);
-    assert_int_equal(ring_tail(&f->s, live), 2);
-    assert_int_equal(ring_tail(&f->s, dead), 2);
-    assert_int_equal(ring_head(&f->s, dead), 2);
-    assert_int_equal(atomic_load(&segment_line(&f->s, dead)->state), LINE_FREE);
-    publish(&f->s, live, 2);
-    assert_int_equal(claim(f), dead); /* its next owner goes on behind */
-    publish(&f->s, dead, 2);
-    assert_int_equal(drain_pass(d, &done, &err), DRAIN_STORED);
-    assert_int_equal(done.rows, 2);
+        void *before = remember(f);
+        struct collected done = collector_pass(&d->collector);
+        assert_int_equal(done.rows, 4);
+        assert_int_equal(done.killed, 1);
+        assert_int_equal(atomic_load(&segment_line(&f->s, dead)->state), LINE_FREE);
+        void *staged = remember(f);
+        if (round == 0) {
+            put_back(f, before, true);
+        } else {
+            assert_int_equal(committer_pass(&d->committer, &rows, &err), COMMIT_STORED);
+            assert_int_equal(rows, 4);
+            if (round < 3)
+                put_back(f, round == 1 ? staged : before, false);
+        }
+        free(staged);
+        if (round == 3) { /* committed, and the rings not released */
+            put_back(f, before, true);
+        }
+        free(before);
+        drain_free(d);
+
+        d = drain_new(f, 64 << 20);
+        assert_int_equal(collector_pass(&d->collector).rows, 0);
+        assert_int_equal(ring_tail(&f->s, live), n + 2);
+        assert_int_equal(ring_head(&f->s, dead), n + 2);
+        assert_int_equal(ring_tail(&f->s, dead), n + 2);
+        assert_int_equal(atomic_load(&segment_line(&f->s, dead)->state), LINE_FREE);
+        enum commit_result again = committer_pass(&d->committer, &rows, &err);
+        assert_int_equal(again, round < 2 ? COMMIT_STORED : COMMIT_NOTHING);
+        assert_int_equal(rows, round == 0 ? 4 : 0);
+        assert_int_equal(stage_waiting(&f->s), 0);
+        assert_int_equal(claim(f), dead); /* its next owner goes on behind */
+        n += 2;
+    }
     struct census *c = census(d->store);
-    for (int i = 0; i < 3; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         assert_int_equal(c->times[live - SLOT_WORKER0][i], 1);
         assert_int_equal(c->times[dead - SLOT_WORKER0][i], 1);
     }
-    assert_int_equal(c->killed, 1);
+    assert_int_equal(c->killed, 4);
     free(c);
     drain_free(d);
 }
@@ -198,11 +239,11 @@ static void test_another_segment(void **state)
 {
     struct shm_fixture *f = *state;
     struct drain *d = drain_new(f, 64 << 20);
-    struct drained done;
+    uint64_t rows;
     uint32_t slot = claim(f);
     for (uint64_t i = 0; i < 3; i++)
         publish(&f->s, slot, i);
-    assert_int_equal(drain_pass(d, &done, &err), DRAIN_STORED);
+    assert_int_equal(drain_pass(d, &rows), COMMIT_STORED);
     drain_free(d);
 
     struct segment second;
@@ -215,8 +256,8 @@ static void test_another_segment(void **state)
     assert_int_equal(claim(f), slot);
     for (uint64_t i = 3; i < 5; i++)
         publish(&f->s, slot, i);
-    assert_int_equal(drain_pass(d, &done, &err), DRAIN_STORED);
-    assert_int_equal(done.rows, 2);
+    assert_int_equal(drain_pass(d, &rows), COMMIT_STORED);
+    assert_int_equal(rows, 2);
     struct census *c = census(d->store);
     assert_int_equal(c->rows, 5);
     free(c);
@@ -231,11 +272,11 @@ static void test_lost_store(void **state)
 {
     struct shm_fixture *f = *state;
     struct drain *d = drain_new(f, 64 << 20);
-    struct drained done;
+    uint64_t rows;
     uint32_t slot = claim(f);
     for (uint64_t i = 0; i < 20; i++) {
         publish(&f->s, slot, i);
-        assert_int_equal(drain_pass(d, &done, &err), DRAIN_STORED);
+        assert_int_equal(drain_pass(d, &rows), COMMIT_STORED);
     }
     drain_free(d);
     char path[128];
@@ -243,32 +284,46 @@ static void test_lost_store(void **state)
     temp_folder_remove(path);
     publish(&f->s, slot, 20);
     d = drain_new(f, 64 << 20);
-    assert_int_equal(drain_pass(d, &done, &err), DRAIN_STORED);
-    assert_int_equal(done.rows, 1);
+    assert_int_equal(drain_pass(d, &rows), COMMIT_STORED);
+    assert_int_equal(rows, 1);
     drain_free(d);
 }
 
+/* What a full store does not take stays staged; what does not fit there, in its ring; and nothing is lost. */
 static void test_full_store(void **state)
 {
     struct shm_fixture *f = *state;
     struct drain *d = drain_new(f, 1 << 20);
-    struct drained done;
+    uint64_t rows, published = 0;
     uint32_t slot = claim(f);
-    enum drain_result r = DRAIN_STORED;
-    uint64_t published = 0;
-    while (r == DRAIN_STORED && published < NUMBERS) {
+    enum commit_result r = COMMIT_STORED;
+    while (r == COMMIT_STORED) {
+        for (int i = 0; i < 50; i++) {
+            while (published < NUMBERS && publish(&f->s, slot, published))
+                published++;
+            collector_pass(&d->collector);
+        }
+        r = committer_pass(&d->committer, &rows, &err);
+    }
+    assert_int_equal(r, COMMIT_FULL);
+    uint64_t before;
+    do {
+        before = published;
         while (published < NUMBERS && publish(&f->s, slot, published))
             published++;
-        r = drain_pass(d, &done, &err);
-    }
-    assert_int_equal(r, DRAIN_FULL);
-    assert_int_equal(ring_head(&f->s, slot) - ring_tail(&f->s, slot), SHM_RING_ROWS);
-    assert_int_equal(drain_pass(d, &done, &err), DRAIN_FULL);
+        collector_pass(&d->collector);
+    } while (published > before);
+    assert_int_equal(stage_waiting(&f->s), SHM_STAGE_ROWS);
+    assert_true(collector_pass(&d->collector).full);
+    assert_int_equal(collector_fullest(&d->collector), SHM_RING_ROWS);
+    assert_int_equal(committer_pass(&d->committer, &rows, &err), COMMIT_FULL);
     drain_free(d);
 
-    d = drain_new(f, 8 << 20);
-    assert_int_equal(drain_pass(d, &done, &err), DRAIN_STORED);
-    assert_int_equal(done.rows, SHM_RING_ROWS);
+    d = drain_new(f, 16 << 20);
+    assert_int_equal(committer_pass(&d->committer, &rows, &err), COMMIT_STORED);
+    assert_int_equal(rows, SHM_STAGE_ROWS);
+    assert_int_equal(drain_pass(d, &rows), COMMIT_STORED);
+    assert_int_equal(rows, SHM_RING_ROWS);
     struct census *c = census(d->store);
     assert_int_equal(c->rows, published);
     free(c);
@@ -282,21 +337,39 @@ static void pause_us(unsigned us)
     nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
 }
 
+struct committing {
+    struct shm_fixture *f;
+    struct drain *d;
+};
+
+static void *commit_loop(void *arg)
+{
+    struct committing *c = arg;
+    for (;;) {
+        uint64_t rows;
+        bool full;
+        if (committer_pass(&c->d->committer, &rows, NULL) > COMMIT_STORED)
+            _exit(1);
+        if (spill_take(c->d->store, c->f->folder, &rows, &full, NULL) < 0)
+            _exit(2);
+        pause_us(200);
+    }
+    return NULL;
+}
+
+/* With its two threads, as the real one. */
 static pid_t start_ledger(struct shm_fixture *f)
 {
     pid_t pid = fork();
     if (pid != 0)
         return pid;
-    struct drain *d = drain_new(f, 256 << 20);
+    struct committing c = {f, drain_new(f, 256 << 20)};
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, commit_loop, &c) != 0)
+        _exit(3);
     for (;;) {
-        struct drained done;
-        uint64_t rows;
-        bool full;
         ring_ledger_sleep(&f->s, 1);
-        if (drain_pass(d, &done, NULL) == DRAIN_FAILED)
-            _exit(1);
-        if (spill_take(d->store, f->folder, &rows, &full, NULL) < 0)
-            _exit(2);
+        collector_pass(&c.d->collector);
     }
 }
 
@@ -404,12 +477,11 @@ static void test_kill_storm(void **state)
     kill_and_reap(st->ledger);
 
     struct drain *d = drain_new(f, 256 << 20);
-    struct drained done;
     uint64_t rows;
     bool full;
-    assert_int_not_equal(drain_pass(d, &done, &err), DRAIN_FAILED);
+    assert_true(drain_pass(d, &rows) <= COMMIT_STORED);
     assert_int_equal(spill_take(d->store, f->folder, &rows, &full, &err), 0);
-    assert_int_equal(drain_pass(d, &done, &err), DRAIN_NOTHING);
+    assert_int_equal(drain_pass(d, &rows), COMMIT_NOTHING);
     for (int i = 0; i < SLOTS; i++)
         assert_int_equal(atomic_load(&segment_line(&f->s, st->slots[i])->state), LINE_FREE);
     struct census *c = census(d->store);
@@ -506,10 +578,9 @@ static void test_spill_of_the_dead(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SHM_TEST(test_moves_rows),      SHM_TEST(test_killed_after_commit),
-        SHM_TEST(test_another_segment), SHM_TEST(test_lost_store),
-        SHM_TEST(test_full_store),      SHM_TEST(test_spill_of_the_dead),
-        SHM_TEST(test_kill_storm),      SHM_TEST(test_spill),
+        SHM_TEST(test_moves_rows), SHM_TEST(test_killed_between), SHM_TEST(test_another_segment),
+        SHM_TEST(test_lost_store), SHM_TEST(test_full_store),     SHM_TEST(test_spill_of_the_dead),
+        SHM_TEST(test_kill_storm), SHM_TEST(test_spill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

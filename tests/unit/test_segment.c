@@ -255,10 +255,10 @@ static void hostile_headers(void **state)
     struct shm_header *h = f->s.header, good = *h;
     struct segment s;
     struct error err;
-    for (int i = 0; i < 13; i++) {
+    for (int i = 0; i < 14; i++) {
         void *const fields[] = {&h->magic,    &h->version,     &h->layout_hash, &h->size,     &h->size,
                                 &h->slots,    &h->table_slots, &h->lines_at,    &h->slabs_at, &h->rings_at,
-                                &h->table_at, &h->state,       &h->table_slots};
+                                &h->table_at, &h->state,       &h->table_slots, &h->stage_at};
         if (i == 4)
             h->size = UINT64_MAX;
         else if (i == 12)
