@@ -36,7 +36,8 @@
 #define SPILL_EVERY (1 * NS_PER_SEC)
 #define RETRY_EVERY (1 * NS_PER_SEC)
 #define LOG_EVERY   (60 * NS_PER_SEC)
-#define GATHER      (2 * NS_PER_MS)   /* between two passes over the rings */
+#define NAP_MIN     (NS_PER_MS / 10) /* between two passes over the rings */
+#define NAP_MAX     (2 * NS_PER_MS)
 #define IDLE_TICK   (250 * NS_PER_MS) /* of the committing thread, when nothing is staged */
 
 enum { IDLE_MS = 100, DRAIN_S = 10, FAILURES_MAX = 20 };
@@ -247,16 +248,28 @@ static struct collected collect(struct ledger *l)
     return done;
 }
 
+/* Each row that is published wakes us; a nap after a pass lets rows come together. It is as long as the
+ * busiest worker allows, so that no ring gets full meanwhile. */
+static int64_t next_nap(int64_t nap, uint64_t most)
+{
+    if (most >= SHM_RING_ROWS / 2)
+        return nap / 2 > NAP_MIN ? nap / 2 : NAP_MIN;
+    if (most <= 1)
+        return nap * 2 < NAP_MAX ? nap * 2 : NAP_MAX;
+    return nap;
+}
+
 static void collect_main(struct ledger *l)
 {
+    int64_t nap = NAP_MAX;
     while (!l->stop) {
         ring_ledger_sleep(&l->h->segment, IDLE_MS);
         hear(l);
         struct collected done = collect(l);
-        /* each row that is published wakes us: a little patience lets rows come together, and rings have room
-         * for some milliseconds */
-        if (done.full || (done.rows > 0 && collector_fullest(&l->collector) < SHM_RING_ROWS / 2))
-            nanosleep(&(struct timespec){.tv_nsec = GATHER}, NULL);
+        if (done.rows == 0 && !done.full)
+            continue;
+        nap = next_nap(nap, done.most);
+        nanosleep(&(struct timespec){.tv_nsec = done.full ? NAP_MAX : nap}, NULL);
     }
 }
 

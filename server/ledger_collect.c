@@ -125,6 +125,8 @@ static void take_slot(struct collector *c, struct pass *p, uint32_t slot)
     const struct usage_row *row;
     while ((row = ring_peek(c->segment, slot, t.next)) != NULL && stage_row(c, p, slot, t.next, row))
         t.next++;
+    if (t.next - c->next[slot] > p->done.most)
+        p->done.most = t.next - c->next[slot];
     if (!p->done.full)
         take_settled(c, p, &t);
     if (t.settled || t.next != c->next[slot])
@@ -158,16 +160,4 @@ struct collected collector_pass(struct collector *c)
         stage_publish(c->segment, p.done.rows);
     release(c, &p);
     return p.done;
-}
-
-uint64_t collector_fullest(const struct collector *c)
-{
-    uint64_t fullest = 0;
-    uint32_t slots = segment_slots_used(c->segment);
-    for (uint32_t slot = 0; slot < slots; slot++) {
-        uint64_t head = ring_head(c->segment, slot), next = c->next[slot];
-        if (head > next && head - next > fullest)
-            fullest = head - next;
-    }
-    return fullest;
 }

@@ -13,6 +13,7 @@ struct collector {
 
 struct collected {
     uint64_t rows, killed; /* staged by this pass; of these, from lines whose worker had died */
+    uint64_t most;         /* rows from the ring that had most */
     bool full;             /* the stage has no more room: rows wait in their rings */
 };
 
@@ -21,7 +22,5 @@ int collector_init(struct collector *c, const struct segment *segment, struct us
                    struct error *err);
 /* One pass over all rings; waits for nothing. The rings' tails move, settled lines become free. */
 struct collected collector_pass(struct collector *c);
-/* Rows waiting in the fullest ring. */
-uint64_t collector_fullest(const struct collector *c);
 
 #endif
