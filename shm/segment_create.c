@@ -65,6 +65,14 @@ static int file_name(const char *run_dir, char path[PATH_MAX], struct error *err
     return 0;
 }
 
+/* The user that run_dir belongs to: a master that was started as root gives the file to its unprivileged
+ * children's user, who owns run_dir as well, and must find it again. */
+static uid_t owner_of(const char *run_dir)
+{
+    struct stat st;
+    return stat(run_dir, &st) == 0 ? st.st_uid : geteuid();
+}
+
 /* run_dir/aigw.shm → path, where the file is elsewhere. Replaced by rename, so that it never misses. */
 static int link_name(const char *run_dir, const char *path, struct error *err)
 {
@@ -89,18 +97,22 @@ static int link_name(const char *run_dir, const char *path, struct error *err)
     return 0;
 }
 
-/* 1: fd is open, ours and locked, and path names it; 0: it was replaced under us; -1. */
-static int open_locked(const char *path, int *fd, struct error *err)
+/* 1: fd is open, ours and locked, and path names it; 0: it was replaced under us; -1. Made only where nothing
+ * is: the kernel refuses O_CREAT on another user's file in a sticky folder, even to root. */
+static int open_locked(const char *path, uid_t friend, int *fd, struct error *err)
 {
+    const int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
     struct stat st, named;
 
-    *fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+    *fd = open(path, flags);
+    if (*fd < 0 && errno == ENOENT)
+        *fd = open(path, flags | O_CREAT | O_EXCL, 0600);
     if (*fd < 0)
-        return error_errno(err, "%s", path);
+        return errno == EEXIST ? 0 : error_errno(err, "%s", path);
     int rc = 1;
     if (fstat(*fd, &st) < 0)
         rc = error_errno(err, "%s", path);
-    else if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink > 1)
+    else if (!S_ISREG(st.st_mode) || (st.st_uid != geteuid() && st.st_uid != friend) || st.st_nlink > 1)
         rc = error_set(err, "%s: not a plain file of this user", path);
     else if (flock(*fd, LOCK_EX | LOCK_NB) < 0)
         rc = errno == EWOULDBLOCK ? error_set(err, "%s: another aigw runs on it", path)
@@ -181,12 +193,12 @@ static int make_fresh(struct segment *s, int fd, const struct shm_header *plan, 
 }
 
 /* Opens and locks the file, and replaces it until it is either a segment to go on with or empty. */
-static int settle_file(struct segment *s, const char *path, const struct shm_header *plan,
+static int settle_file(struct segment *s, const char *path, uid_t friend, const struct shm_header *plan,
                        const char *boot_id, struct error *err)
 {
     for (int i = 0; i < RACES; i++) {
         int fd;
-        int rc = open_locked(path, &fd, err);
+        int rc = open_locked(path, friend, &fd, err);
         if (rc < 0)
             return -1;
         if (rc == 0)
@@ -222,7 +234,7 @@ int segment_create(struct segment *s, const char *run_dir, uint32_t table_slots,
         return error_set(err, "a table of %u slots: must be a power of two from 64 to %u", table_slots,
                          SHM_MAX_TABLE);
     if (read_boot_id(boot_id, err) < 0 || file_name(run_dir, path, err) < 0 ||
-        settle_file(s, path, &plan, boot_id, err) < 0)
+        settle_file(s, path, owner_of(run_dir), &plan, boot_id, err) < 0)
         return -1;
     if (link_name(run_dir, path, err) < 0) {
         segment_detach(s);

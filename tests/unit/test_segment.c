@@ -202,6 +202,23 @@ static void never_through_a_link_or_another_kind_of_file(void **state)
     assert_int_equal(segment_create(&s, "/nonexistent/folder", FIXTURE_TABLE, &err), -1);
 }
 
+/* As root starts again: the file was given to the user that owns run_dir. */
+static void a_file_of_another_user(void **state)
+{
+    struct shm_fixture *f = *state;
+    struct segment s;
+    struct error err;
+    if (geteuid() != 0)
+        skip();
+    uint64_t id = f->s.header->segment_id;
+    segment_detach(&f->s);
+    assert_int_equal(chown(path_of(f), 12345, 12345), 0);
+    assert_int_equal(segment_create(&s, f->folder, FIXTURE_TABLE, &err), -1);
+    assert_int_equal(chown(f->folder, 12345, 12345), 0);
+    create(f, FIXTURE_TABLE);
+    assert_int_equal(f->s.header->segment_id, id);
+}
+
 static void linked_from_a_folder_on_disk(void **state)
 {
     (void)state;
@@ -324,6 +341,7 @@ int main(void)
         SHM_TEST(taken_over),
         SHM_TEST(replaced_when_it_is_not_ours),
         SHM_TEST(never_through_a_link_or_another_kind_of_file),
+        SHM_TEST(a_file_of_another_user),
         cmocka_unit_test(linked_from_a_folder_on_disk),
         SHM_TEST(readers),
         SHM_TEST(hostile_headers),
