@@ -33,27 +33,39 @@ static char *title_area;
 static size_t title_size;
 static pid_t master;
 
-/* argv and environ lie one behind the other on the initial stack; the environment is copied to the heap, then
- * the whole area is ours. */
+/* The environment's strings, out of the area that /proc shows; kept by these two for as long as we live. */
+static char **variables, *variables_text;
+
+static void move_environment(void)
+{
+    size_t n = 0, size = 1, at = 0;
+    while (environ && environ[n])
+        size += strlen(environ[n++]) + 1;
+    variables = mem_alloc((n + 1) * sizeof *variables);
+    variables_text = mem_alloc(size);
+    for (size_t i = 0; i < n; i++) {
+        size_t length = strlen(environ[i]) + 1;
+        variables[i] = memcpy(variables_text + at, environ[i], length);
+        at += length;
+    }
+    environ = variables;
+}
+
+/* argv and environ lie one behind the other on the initial stack: one area, which becomes the title's. */
 void process_init(int argc, char **argv)
 {
+    char **old = environ, *end = argv[0];
     master = getpid();
-    char *end = argv[0];
+    move_environment();
     for (int i = 0; i < argc; i++)
         if (argv[i] == end)
-            end = argv[i] + strlen(argv[i]) + 1;
-    size_t n = 0;
-    while (environ && environ[n])
-        n++;
-    char **copy = mem_alloc((n + 1) * sizeof *copy);
-    for (size_t i = 0; i < n; i++) {
-        copy[i] = mem_strdup(str_of(environ[i]));
-        if (environ[i] == end) {
-            end = environ[i] + strlen(environ[i]) + 1;
-            explicit_bzero(environ[i], (size_t)(end - environ[i]) - 1);
-        }
+            end += strlen(argv[i]) + 1;
+    for (size_t i = 0; old && old[i]; i++) {
+        size_t length = strlen(old[i]) + 1;
+        if (old[i] == end)
+            end += length;
+        explicit_bzero(old[i], length - 1);
     }
-    environ = copy;
     title_area = argv[0];
     title_size = (size_t)(end - argv[0]);
 }
