@@ -1,6 +1,6 @@
 /* SipHash is ours because it is called for each admission and is faster inlined than behind EVP; its vectors
  * are in the unit test. SHA-256 is OpenSSL's, with its algorithm fetched once a process: the one-shot calls
- * fetch it anew each time, under locks, which costs eight times the hash of a key. Our processes have one
+ * fetch it anew each time, under locks, which takes twice as long as hashing a key. Our processes have one
  * thread. */
 #include "hash.h"
 
