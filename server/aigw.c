@@ -1,11 +1,13 @@
 /* The program: reads its options, then is the master (master.c) until it is told to stop. */
 #include "config.h"
 #include "master.h"
+#include "mem.h"
 #include "process.h"
 #include "secret.h"
 
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/limits.h>
 #include <unistd.h>
 
 enum { OPT_SAMPLE = 256, OPT_MAN };
@@ -34,6 +36,16 @@ static int check(const char *file)
     config_free(&c);
     printf("aigw: %s is valid\n", file);
     return 0;
+}
+
+/* Links stay as they are: a reload reads what they lead to then. */
+static char *absolute(const char *file)
+{
+    char folder[PATH_MAX], name[2 * PATH_MAX];
+    if (file[0] == '/' || !getcwd(folder, sizeof folder))
+        return mem_strdup(str_of(file));
+    snprintf(name, sizeof name, "%s/%s", folder, file);
+    return mem_strdup(str_of(name));
 }
 
 /* 0, 1 and 2 are ours whatever we were started with: a socket there would be written to as the log. */
@@ -89,11 +101,7 @@ int main(int argc, char **argv)
     }
     if (only_check)
         return check(file);
-    char *name = realpath(file, NULL); /* argv becomes the title, and a reload may find another folder */
-    if (!name) {
-        perror(file);
-        return 1;
-    }
+    char *name = absolute(file); /* argv becomes the title */
     process_init(argc, argv);
     int status = master_run(name);
     free(name);

@@ -283,9 +283,12 @@ void child_tell(struct child *c, enum control_kind kind)
     control_send(c->channel, &m);
 }
 
-static void say_drain(struct child *c)
+static void say_drain(struct master *m, struct child *c)
 {
-    if (c->role == ROLE_WORKER) {
+    if (c->role == ROLE_ACCEPTOR) {
+        struct control last = {.kind = CTL_DRAIN, .fd = -1};
+        outbox_send(m, &last); /* behind what it has not been told yet */
+    } else if (c->role == ROLE_WORKER) {
         struct handover h = {.kind = HAND_DRAIN, .fd = -1, .spool_fd = -1};
         handover_send(c->channel, &h);
     } else {
@@ -299,7 +302,7 @@ void child_leave(struct master *m, struct child *c, int64_t within_ns)
         return;
     c->leaving = true;
     c->kill_ns = m->now + within_ns;
-    say_drain(c);
+    say_drain(m, c);
 }
 
 void child_kill(struct child *c)

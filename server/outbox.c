@@ -26,9 +26,18 @@ static void put_off(struct outbox *o, const struct control *message)
         copy->fd = fcntl(message->fd, F_DUPFD_CLOEXEC, 3);
 }
 
+/* There is one at most; also while it is leaving. */
+static const struct child *the_acceptor(const struct master *m)
+{
+    for (size_t i = 0; i < m->n_children; i++)
+        if (m->children[i].role == ROLE_ACCEPTOR)
+            return &m->children[i];
+    return NULL;
+}
+
 void outbox_send(struct master *m, const struct control *message)
 {
-    const struct child *acceptor = child_of(m, ROLE_ACCEPTOR);
+    const struct child *acceptor = the_acceptor(m);
     if (!acceptor)
         return; /* a new one is told everything when it starts */
     if (m->outbox.n > 0 || (control_send(acceptor->channel, message) && errno == EAGAIN))
@@ -38,7 +47,7 @@ void outbox_send(struct master *m, const struct control *message)
 void outbox_flush(struct master *m)
 {
     struct outbox *o = &m->outbox;
-    const struct child *acceptor = child_of(m, ROLE_ACCEPTOR);
+    const struct child *acceptor = the_acceptor(m);
     size_t sent = 0;
     while (acceptor && sent < o->n) {
         if (control_send(acceptor->channel, &o->messages[sent]) && errno == EAGAIN)
