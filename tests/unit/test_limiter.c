@@ -88,6 +88,22 @@ static void rate_after_the_burst(void **state)
     assert_int_equal(passed, 100 + 10 * 100);
 }
 
+/* Units of less than 2 ns: rounding in the wrong direction would show as two thirds too many. */
+static void fine_units_are_rounded_up(void **state)
+{
+    (void)state;
+    struct limit l = {600000000, 1000, NS_PER_SEC};
+    _Atomic uint64_t word = 0;
+    uint64_t passed = 0;
+    for (int64_t t = 0; t <= 10000; t++)
+        passed += how_many(&word, &l, 1, T0 + t);
+    assert_true(passed <= 1000 + 6000);
+    passed = 0;
+    for (int64_t t = 20000; t <= 30000; t++)
+        passed += 3 * how_many(&word, &l, 3, T0 + t);
+    assert_true(passed <= 1000 + 6000 && passed >= 6000);
+}
+
 static void what_never_fits_says_so(void **state)
 {
     (void)state;
@@ -283,6 +299,7 @@ int main(void)
         cmocka_unit_test(remaining_counts_down_by_one),
         cmocka_unit_test(retry_is_the_first_moment),
         cmocka_unit_test(rate_after_the_burst),
+        cmocka_unit_test(fine_units_are_rounded_up),
         cmocka_unit_test(what_never_fits_says_so),
         cmocka_unit_test(no_limit_and_no_cost),
         cmocka_unit_test(extremes_saturate),
