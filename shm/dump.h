@@ -6,6 +6,8 @@
 
 #include "segment.h"
 
+#include <stdio.h>
+
 /* The monotonic "now" that ages and debts are told against: the clock's, or, for the file of another boot,
  * the latest time that a line names. */
 int64_t dump_now(const struct segment *s);
