@@ -34,8 +34,8 @@ int usage_store_set_mark(struct usage_store *s, const char *name, uint64_t value
 int usage_store_clear_mark(struct usage_store *s, const char *name, struct error *err);
 /* Keeps a copy until the commit; any number of rows. */
 int usage_store_add(struct usage_store *s, const struct usage_row *row, struct error *err);
-/* -1 (also when any call since begin has failed) leaves the store as it was before begin; *full tells whether that is because it (or the disk) is full.
- * Ends the batch in either case. */
+/* -1 (also when any call since begin has failed) leaves the store as it was before begin; *full tells whether
+ * that is because it (or the disk) is full. Ends the batch in either case. */
 int usage_store_commit(struct usage_store *s, bool *full, struct error *err);
 void usage_store_abort(struct usage_store *s);
 /* Pages in use of the file, and its limit; of the last commit. */

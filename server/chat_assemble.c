@@ -5,15 +5,13 @@
  * A string that grows is kept in a buffer beside the tree (struct growing) and put into it at the end: a
  * json-c string is copied whole each time it changes. */
 #include "chat_assemble.h"
+#include "json_tree.h"
 #include "mem.h"
 
-#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { MAX_CHOICES = 128, MAX_TOOLS = 1024, NODE = 16 /* what a value costs beside its text, about */ };
-
-typedef struct json_object json;
 
 struct growing {
     json *owner; /* an object of the tree; its member `key` is this text */
@@ -83,7 +81,7 @@ static struct str text_of(json *v)
     return (struct str){json_object_get_string(v), (size_t)json_object_get_string_len(v)};
 }
 
-static bool is(json *v, enum json_type type)
+static bool is(json *v, enum json_tree_type type)
 {
     return json_object_is_type(v, type);
 }
@@ -211,12 +209,19 @@ static void join_arrays(struct chat_assemble *a, json *into, json *more)
     }
 }
 
+/* A number, a truth value: the last one counts. What is put together from pieces stays of one type. */
+static bool is_plain(json *v)
+{
+    return !is(v, json_type_string) && !is(v, json_type_object) && !is(v, json_type_array);
+}
+
 static void merge_member(struct chat_assemble *a, json *into, const char *key, json *v)
 {
     json *old = NULL;
     bool known = json_object_object_get_ex(into, key, &old);
-    if (strcmp(key, "tool_calls") == 0 && is(v, json_type_array)) {
-        if (!is(old, json_type_array)) {
+    if (strcmp(key, "tool_calls") == 0 && is(v, json_type_array) &&
+        (old == NULL || is(old, json_type_array))) {
+        if (old == NULL) {
             old = json_object_new_array();
             json_object_object_add(into, key, old);
         }
@@ -231,8 +236,10 @@ static void merge_member(struct chat_assemble *a, json *into, const char *key, j
         merge(a, old, v);
     } else if (is(old, json_type_array) && is(v, json_type_array)) {
         join_arrays(a, old, v);
-    } else {
+    } else if (is_plain(old) && is_plain(v)) {
         set(a, into, key, v);
+    } else {
+        a->failed = true; /* struct growing may refer to the old one */
     }
 }
 
@@ -330,14 +337,11 @@ int chat_assemble_feed(struct chat_assemble *a, struct str data)
         a->done = true;
         return 0;
     }
-    if (data.n > INT32_MAX)
+    if (data.n > INT32_MAX || json_validate(data, NULL) < 0) /* json-c takes what is no JSON */
         return give_up(a);
     json_tokener_reset(a->tokener);
     json *event = json_tokener_parse_ex(a->tokener, data.p, (int)data.n);
-    bool whole = json_tokener_get_error(a->tokener) == json_tokener_success &&
-                 str_trim((struct str){data.p + json_tokener_get_parse_end(a->tokener),
-                                       data.n - json_tokener_get_parse_end(a->tokener)})
-                         .n == 0;
+    bool whole = json_tokener_get_error(a->tokener) == json_tokener_success;
     int rc = whole ? feed_event(a, event) : -1;
     json_object_put(event);
     return rc < 0 || a->failed || a->held > a->max ? give_up(a) : 0;

@@ -4,15 +4,13 @@
  * reader joins them all the same. */
 #include "chat_split.h"
 #include "json_out.h"
+#include "json_tree.h"
 #include "limits.h"
 
-#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { PIECE = 160 /* bytes of text in an event, about what a vendor sends in a few tokens */ };
-
-typedef struct json_object json;
 
 struct split {
     int (*emit)(struct str data, void *arg);
@@ -36,7 +34,7 @@ static struct str text_of(json *v)
     return (struct str){json_object_get_string(v), (size_t)json_object_get_string_len(v)};
 }
 
-static bool is(json *v, enum json_type type)
+static bool is(json *v, enum json_tree_type type)
 {
     return json_object_is_type(v, type);
 }

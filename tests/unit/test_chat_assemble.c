@@ -117,6 +117,7 @@ static const struct stream streams[] = {
       "[DONE]"},
      NULL},
     {"no JSON", {ONE("{\"content\":\"a\"}", "\"stop\""), "{\"id\":", "[DONE]"}, NULL},
+    {"a number that is none", {ONE("{\"content\":\"a\",\"x\":0.}", "\"stop\""), "[DONE]"}, NULL},
     {"two texts in one", {ONE("{\"content\":\"a\"}", "\"stop\"") "{}", "[DONE]"}, NULL},
     {"an array", {"[1]", "[DONE]"}, NULL},
     {"another kind", {"{\"object\":\"response\",\"choices\":[]}", "[DONE]"}, NULL},
@@ -126,6 +127,14 @@ static const struct stream streams[] = {
      {CHUNK "\"choices\":[{\"index\":0,\"delta\":\"x\",\"finish_reason\":\"stop\"}]}", "[DONE]"},
      NULL},
     {"tool call no object", {ONE("{\"tool_calls\":[1]}", "\"stop\""), "[DONE]"}, NULL},
+    {"a text that becomes an object",
+     {ONE("{\"x\":{\"y\":\"1\"}}", "null"), ONE("{\"x\":{\"y\":\"2\"}}", "null"),
+      ONE("{\"x\":\"s\"}", "\"stop\""), "[DONE]"},
+     NULL},
+    {"tool calls that become an array",
+     {ONE("{\"tool_calls\":{\"y\":\"1\"}}", "null"), ONE("{\"tool_calls\":{\"y\":\"2\"}}", "null"),
+      ONE("{\"tool_calls\":[{}]}", "\"stop\""), "[DONE]"},
+     NULL},
     {"invalid UTF-8", {ONE("{\"content\":\"\xff\"}", "\"stop\""), "[DONE]"}, NULL},
 };
 

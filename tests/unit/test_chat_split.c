@@ -2,9 +2,8 @@
  * random. */
 #include "chat_assemble.h"
 #include "chat_split.h"
-#include "error.h"
+#include "json_tree.h"
 
-#include <json-c/json.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,11 +11,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-typedef struct json_object json;
-
-/* json_scan.h's; its enum json_type and json-c's can't be included together */
-int json_validate(struct str text, struct error *err);
 
 static unsigned seed;
 
