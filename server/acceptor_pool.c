@@ -300,6 +300,9 @@ void pool_add(struct acceptor *a, uint32_t slot, uint32_t generation, int fd, bo
     }
     if (is_old)
         tell(w, HAND_ASK);
+    if (generation < p->generation &&
+        p->drain_old_ns == 0) /* our predecessor died before it could tell them */
+        p->drain_old_ns = a->now + OVERLAP_NS;
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = w};
     epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
 }
@@ -347,7 +350,7 @@ static void drain_old(struct acceptor *a)
     p->drain_old_ns = 0;
     for (uint32_t i = 0; i < MAX_SLOTS; i++) {
         struct pool_worker *w = p->by_slot[i];
-        if (w && w->generation != p->generation)
+        if (w && w->generation < p->generation)
             drain(a, w);
     }
 }

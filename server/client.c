@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 enum {
@@ -96,6 +97,26 @@ static enum fill fill(struct client *c, size_t want)
     }
     c->in.n += (size_t)n;
     return FILL_SOME;
+}
+
+int client_nap(struct client *c)
+{
+    if (!c->naps) { /* every other call on the socket, also the acceptor's, says MSG_DONTWAIT */
+        const struct timeval nap = {.tv_usec = CLIENT_NAP_MS * 1000};
+        fcntl(c->fd, F_SETFL, fcntl(c->fd, F_GETFL) & ~O_NONBLOCK);
+        setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &nap, sizeof(nap));
+        c->naps = true;
+    }
+    size_t room = buf_reserve(&c->in, FIRST_READ);
+    ssize_t n = recv(c->fd, c->in.p + c->in.n, room, 0);
+    if (n > 0) {
+        c->in.n += (size_t)n;
+        return 1;
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return 0;
+    c->gone = true;
+    return -1;
 }
 
 /* Waits until the socket may have more: CLIENT_OK, also when nothing came before `until`. */

@@ -184,6 +184,7 @@ enum upstream_result upstream_start(struct upstreams *u, const struct upstream_c
     up->client = client;
     up->deadline_ns = call->deadline_ns;
     up->waited_ns = 0;
+    up->heard_ns = clock_mono_ns();
     bool stale = false;
     enum upstream_result res = try_once(up, call, body, &stale, err);
     if (stale) {

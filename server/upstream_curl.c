@@ -19,6 +19,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
@@ -296,6 +297,14 @@ static enum upstream_result connect_failed(struct curl_transport *c, CURLcode co
     return code == CURLE_OPERATION_TIMEDOUT ? UPSTREAM_CONNECT_TIMEOUT : UPSTREAM_CONNECT_FAILED;
 }
 
+/* Every other call on the socket says MSG_DONTWAIT. */
+static void allow_naps(int fd)
+{
+    const struct timeval nap = {.tv_usec = TRANSPORT_NAP_NS / NS_PER_US};
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &nap, sizeof(nap));
+}
+
 static enum upstream_result curl_open(struct transport *t, const struct client *client, int64_t deadline_ns,
                                       struct error *err)
 {
@@ -330,6 +339,8 @@ static enum upstream_result curl_open(struct transport *t, const struct client *
         fd == CURL_SOCKET_BAD)
         return connect_failed(c, s->result, err);
     t->fd = fd;
+    if (!c->tls)
+        allow_naps(fd);
     return UPSTREAM_OK;
 }
 
@@ -339,19 +350,30 @@ static ssize_t plain_send(struct transport *t, struct str head, struct str body)
 {
     struct iovec iov[2] = {{(void *)(uintptr_t)head.p, head.n}, {(void *)(uintptr_t)body.p, body.n}};
     struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
-    ssize_t n = body.n == 0 ? send(t->fd, head.p, head.n, MSG_NOSIGNAL) : sendmsg(t->fd, &m, MSG_NOSIGNAL);
+    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+    ssize_t n = body.n == 0 ? send(t->fd, head.p, head.n, flags) : sendmsg(t->fd, &m, flags);
     if (n >= 0)
         return n;
     return errno == EAGAIN || errno == EINTR ? TRANSPORT_AGAIN : TRANSPORT_BROKEN;
 }
 
-static ssize_t plain_recv(struct transport *t, char *p, size_t n)
+static ssize_t receive(struct transport *t, char *p, size_t n, int flags)
 {
-    ssize_t got = recv(t->fd, p, n, MSG_DONTWAIT);
+    ssize_t got = recv(t->fd, p, n, flags);
     t->eager = got == (ssize_t)n; /* a full buffer: there may be more */
     if (got >= 0)
         return got;
     return errno == EAGAIN || errno == EINTR ? TRANSPORT_AGAIN : TRANSPORT_BROKEN;
+}
+
+static ssize_t plain_recv(struct transport *t, char *p, size_t n)
+{
+    return receive(t, p, n, MSG_DONTWAIT);
+}
+
+static ssize_t plain_recv_nap(struct transport *t, char *p, size_t n)
+{
+    return receive(t, p, n, 0);
 }
 
 static ssize_t tls_send(struct transport *t, struct str head, struct str body)
@@ -382,9 +404,10 @@ static void curl_free_transport(struct transport *t)
     free(c);
 }
 
-static const struct transport_ops plain_ops = {curl_open, plain_send, plain_recv, curl_close,
-                                               curl_free_transport};
-static const struct transport_ops tls_ops = {curl_open, tls_send, tls_recv, curl_close, curl_free_transport};
+static const struct transport_ops plain_ops = {curl_open,      plain_send, plain_recv,
+                                               plain_recv_nap, curl_close, curl_free_transport};
+static const struct transport_ops tls_ops = {curl_open, tls_send,   tls_recv,
+                                             NULL,      curl_close, curl_free_transport};
 
 struct transport *curl_transport_new(struct curl_side *s, const struct conf_provider *p,
                                      const struct upstream_url *url)

@@ -60,6 +60,7 @@ static enum upstream_result wait_for(struct upstream *up, short events, int64_t 
     unsigned ev = worker_wait(up->owner->worker, up->client, up->transport->fd, events, deadline_ns);
     int64_t now = clock_mono_ns();
     up->waited_ns += now - began;
+    up->heard_ns = now;
     if (ev & WORKER_CLIENT_GONE)
         return UPSTREAM_CLIENT_GONE;
     if (ev & WORKER_READY)
@@ -69,27 +70,46 @@ static enum upstream_result wait_for(struct upstream *up, short events, int64_t 
     return UPSTREAM_OK;
 }
 
+/* Whether the next wait may be a nap in the kernel: not for so long that a leaver or the acceptor would wait
+ * for us, and never past a deadline. */
+static bool may_nap(struct upstream *up, int64_t deadline_ns)
+{
+    int64_t now = clock_mono_ns();
+    if (up->deadline_ns && up->deadline_ns < deadline_ns)
+        deadline_ns = up->deadline_ns;
+    return now - up->heard_ns < TRANSPORT_NAP_NS && now + TRANSPORT_NAP_NS < deadline_ns;
+}
+
+static ssize_t nap(struct upstream *up, char *p, size_t n)
+{
+    int64_t began = clock_mono_ns();
+    ssize_t k = up->transport->ops->recv_nap(up->transport, p, n);
+    up->waited_ns += clock_mono_ns() - began;
+    return k;
+}
+
 /* Reads what is here, waiting until something is. *got 0: properly ended by the peer. */
 static enum upstream_result read_some(struct upstream *up, char *p, size_t n, size_t *got, bool wait,
                                       uint32_t patience_ms, enum upstream_result late)
 {
-    int64_t deadline = 0;
+    int64_t deadline = wait ? clock_mono_ns() + patience_ms * NS_PER_MS : 0;
+    bool can_nap = wait && up->transport->ops->recv_nap;
     for (;;) {
-        if (up->transport->eager || !wait) {
-            ssize_t k = up->transport->ops->recv(up->transport, p, n);
-            if (k >= 0) {
-                up->any |= k > 0;
-                *got = (size_t)k;
-                return UPSTREAM_OK;
-            }
-            if (k == TRANSPORT_BROKEN)
-                return UPSTREAM_CUT;
-            up->transport->eager = false;
-            if (!wait)
-                return UPSTREAM_IDLE_TIMEOUT;
+        ssize_t k = TRANSPORT_AGAIN;
+        if (up->transport->eager || !wait)
+            k = up->transport->ops->recv(up->transport, p, n);
+        if (k == TRANSPORT_AGAIN && can_nap && may_nap(up, deadline))
+            k = nap(up, p, n);
+        if (k >= 0) {
+            up->any |= k > 0;
+            *got = (size_t)k;
+            return UPSTREAM_OK;
         }
-        if (!deadline)
-            deadline = clock_mono_ns() + patience_ms * NS_PER_MS;
+        if (k == TRANSPORT_BROKEN)
+            return UPSTREAM_CUT;
+        up->transport->eager = false;
+        if (!wait)
+            return UPSTREAM_IDLE_TIMEOUT;
         enum upstream_result res = wait_for(up, POLLIN, deadline, late);
         if (res != UPSTREAM_OK)
             return res;

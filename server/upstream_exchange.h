@@ -21,8 +21,9 @@ struct upstream {
     /* the exchange */
     const struct client *client;
     int64_t deadline_ns, waited_ns;
-    struct buf in;   /* the head, and what came with it: stays in place until the end */
-    struct buf more; /* later pieces of the body */
+    int64_t heard_ns; /* when we last listened to the client and the acceptor */
+    struct buf in;    /* the head, and what came with it: stays in place until the end */
+    struct buf more;  /* later pieces of the body */
     struct http_head head;
     struct str unread; /* bytes behind the head not delivered yet; in `in` */
     struct http_chunked chunked;

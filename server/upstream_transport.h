@@ -1,13 +1,17 @@
 /* What carries the bytes of an exchange, inside of the upstream_*.c files: a socket under libcurl's care
- * (upstream_curl.c), or the built-in provider (upstream_virtual.c). All are non-blocking; who has to wait
- * does so with worker_wait on fd, so that a leaving client and the acceptor are always heard. */
+ * (upstream_curl.c), or the built-in provider (upstream_virtual.c). All are non-blocking but for a nap; who
+ * has to wait longer does so with worker_wait on fd, so that a leaving client and the acceptor are always
+ * heard. */
 #ifndef SERVER_UPSTREAM_TRANSPORT_H
 #define SERVER_UPSTREAM_TRANSPORT_H
 
+#include "clock.h"
 #include "upstream.h"
 #include "upstream_url.h"
 
 enum { TRANSPORT_BROKEN = -1, TRANSPORT_AGAIN = -2 };
+#define TRANSPORT_NAP_NS (40 * NS_PER_MS) /* how long nobody else is heard, at most: a leaver within 100 ms \
+                                           */
 
 struct transport {
     const struct transport_ops *ops;
@@ -24,6 +28,9 @@ struct transport_ops {
     ssize_t (*send)(struct transport *t, struct str head, struct str body);
     /* Bytes read; 0: properly ended by the peer; TRANSPORT_AGAIN or TRANSPORT_BROKEN. */
     ssize_t (*recv)(struct transport *t, char *p, size_t n);
+    /* As recv, but may sleep in the kernel for up to TRANSPORT_NAP_NS: one system call instead of two where
+     * an answer is near. NULL: it can't. */
+    ssize_t (*recv_nap)(struct transport *t, char *p, size_t n);
     /* May be opened again afterwards. */
     void (*close)(struct transport *t);
     void (*free)(struct transport *t); /* after close */

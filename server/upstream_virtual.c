@@ -139,8 +139,8 @@ static void virtual_free(struct transport *t)
     free(self(t));
 }
 
-static const struct transport_ops virtual_ops = {virtual_open, virtual_send, virtual_recv, virtual_close,
-                                                 virtual_free};
+static const struct transport_ops virtual_ops = {virtual_open, virtual_send,  virtual_recv,
+                                                 NULL,         virtual_close, virtual_free};
 
 struct transport *virtual_transport_new(const struct conf_provider *p)
 {

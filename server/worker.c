@@ -144,6 +144,8 @@ static bool linger(struct worker *w, struct client *c)
     int64_t until = clock_mono_ns() + LINGER_NS;
     bool more = false;
     scoreboard_state(w->line, LINE_IDLE, clock_mono_ns());
+    if (!w->draining && !w->stop_lingering && others_are_free(w))
+        more = client_nap(c) == 1;
     while (!more && !w->draining && !w->stop_lingering && !c->gone && others_are_free(w)) {
         struct pollfd p[2] = {{.fd = c->fd, .events = POLLIN | POLLRDHUP},
                               {.fd = w->heritage->control_fd, .events = POLLIN}};
