@@ -16,10 +16,8 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
-#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define CLOSE_NS   (2 * NS_PER_SEC)  /* what a client may still send after our last word is dropped so long */

@@ -1,11 +1,9 @@
 /* What the master says to the acceptor: workers that came and went, a new configuration piece by piece (its
  * text, its listeners, then the generation that brings both into force at once), and the end. */
 #include "acceptor.h"
-#include "clock.h"
 #include "control.h"
 #include "log.h"
 
-#include <errno.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>

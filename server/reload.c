@@ -3,14 +3,12 @@
  * hold; the acceptor and its connections go on; the writers (cache, ledger) are replaced only when their
  * settings changed, while their mailbox and rings hold what comes. */
 #include "clock.h"
-#include "listener.h"
 #include "log.h"
 #include "master.h"
 #include "sd_notify.h"
 #include "str.h"
 #include "upstream.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
