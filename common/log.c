@@ -70,13 +70,14 @@ static void write_line(enum log_level level, const char *fmt, va_list ap)
     size_t w = strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
     snprintf(when + w, sizeof(when) - w, ".%03dZ", (int)(ts.tv_nsec / 1000000));
 
-    const char *shape =
-        as_json ? "{\"time\":\"%s\",\"level\":\"%s\",\"role\":\"%s\",\"pid\":%d,\"text\":\"%s\"}\n"
-                : "%s %s %s[%d]: %s\n";
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    int n = snprintf(line, sizeof(line), shape, when, level_names[level], role_name, (int)getpid(), safe);
-#pragma GCC diagnostic pop
+    int n;
+    if (as_json)
+        n = snprintf(line, sizeof(line),
+                     "{\"time\":\"%s\",\"level\":\"%s\",\"role\":\"%s\",\"pid\":%d,\"text\":\"%s\"}\n", when,
+                     level_names[level], role_name, (int)getpid(), safe);
+    else
+        n = snprintf(line, sizeof(line), "%s %s %s[%d]: %s\n", when, level_names[level], role_name,
+                     (int)getpid(), safe);
     if (n < 0)
         return;
     size_t len = (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1;
