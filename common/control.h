@@ -1,11 +1,11 @@
 /* Messages between the master and its children on their control channels (SOCK_SEQPACKET).
  *
- * acceptor → master: WANT_WORKERS n, READY (a worker is free for the first time). master → acceptor: WORKER (slot,
- * generation, its socket; number 1: it is older than this acceptor), WORKER_GONE, CONFIG (a descriptor of the new
- * text, text: its file's name), LISTENER (number: index, socket), GENERATION (both come into force; drain the older
- * workers), DRAIN. admin → master: RELOAD; master → admin:
- * RELOADED (generation, text: "" or the error) and, before it when the configuration changed, CONFIG
- * (generation, a descriptor of the new text). master → ledger: DIED (reap readers, settle rows). */
+ * acceptor → master: WANT_WORKERS n, READY (a worker is free for the first time). master → acceptor: WORKER
+ * (slot, generation, its socket; number 1: it is older than this acceptor), WORKER_GONE, CONFIG (a descriptor
+ * of the new text, text: its file's name), LISTENER (number: index, socket), GENERATION (both come into
+ * force; drain the older workers), DRAIN. admin → master: RELOAD; master → admin: RELOADED (generation, text:
+ * "" or the error) and, before it when the configuration changed, CONFIG (generation, a descriptor of the new
+ * text). master → ledger: DIED (reap readers, settle rows). */
 #ifndef COMMON_CONTROL_H
 #define COMMON_CONTROL_H
 

@@ -76,8 +76,8 @@ struct request {
     size_t n_targets;
 
     struct admission by_key, by_team;
-    bool admitted;          /* there may be something to settle */
-    bool holds_provider;    /* a place among a provider's calls (admit_provider) */
+    bool admitted;                  /* there may be something to settle */
+    bool holds_provider;            /* a place among a provider's calls (admit_provider) */
     struct shm_slot *provider_slot; /* the last admitted provider's, for its health */
     bool upstream_called;   /* a provider may have done work: the reservation is settled, not returned */
     bool upstream_answered; /* with a status: what a failure gives back depends on it */

@@ -10,8 +10,8 @@
 #include "upstream_url.h"
 
 enum { TRANSPORT_BROKEN = -1, TRANSPORT_AGAIN = -2 };
-#define TRANSPORT_NAP_NS (40 * NS_PER_MS) /* how long nobody else is heard, at most: a leaver within 100 ms \
-                                           */
+/* how long nobody else is heard, at most: a leaver is noticed within 100 ms */
+#define TRANSPORT_NAP_NS (40 * NS_PER_MS)
 
 struct transport {
     const struct transport_ops *ops;
