@@ -33,6 +33,7 @@ struct client {
     uint64_t blocked_bytes; /* … and what it took since it first kept us waiting */
     bool blocked;
     bool naps;     /* its socket may be slept on (client_nap) */
+    bool quick;    /* its last request came within a nap's time: the next one may, too */
     uint64_t sent; /* since the socket was last known to hold nothing unsent */
 };
 

@@ -37,7 +37,7 @@
 #define RETRY_EVERY (1 * NS_PER_SEC)
 #define LOG_EVERY   (60 * NS_PER_SEC)
 #define NAP_MIN     (NS_PER_MS / 10) /* between two passes over the rings */
-#define NAP_MAX     (2 * NS_PER_MS)
+#define NAP_MAX     (4 * NS_PER_MS)
 #define IDLE_TICK   (250 * NS_PER_MS) /* of the committing thread, when nothing is staged */
 
 enum { IDLE_MS = 100, DRAIN_S = 10, FAILURES_MAX = 20 };
@@ -193,8 +193,12 @@ static void *commit_main(void *arg)
     struct ledger *l = arg;
     bool finishing = false, ok = take_spilled(l);
     while (!finishing) {
-        bool staged = stage_waiting(&l->h->segment) > 0;
-        finishing = !ok ? wait_news(l, RETRY_EVERY) : staged ? gather(l) : wait_news(l, IDLE_TICK);
+        if (!ok)
+            finishing = wait_news(l, RETRY_EVERY);
+        else if (stage_waiting(&l->h->segment) == 0)
+            finishing = wait_news(l, IDLE_TICK);
+        if (ok && !finishing)
+            finishing = gather(l);
         ok = commit_staged(l);
         if (ok && clock_mono_ns() - l->spill_ns > SPILL_EVERY)
             ok = take_spilled(l);

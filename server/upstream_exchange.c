@@ -70,58 +70,78 @@ static enum upstream_result wait_for(struct upstream *up, short events, int64_t 
     return UPSTREAM_OK;
 }
 
-/* Whether the next wait may be a nap in the kernel: not for so long that a leaver or the acceptor would wait
- * for us, and never past a deadline. */
-static bool may_nap(struct upstream *up, int64_t deadline_ns)
+/* Whether the next wait may be a nap in the kernel: where the provider was quick the last time, not for so
+ * long that a leaver or the acceptor would wait for us, and never past a deadline. */
+static bool may_nap(const struct upstream *up, int64_t now, int64_t deadline_ns)
 {
-    int64_t now = clock_mono_ns();
     if (up->deadline_ns && up->deadline_ns < deadline_ns)
         deadline_ns = up->deadline_ns;
-    return now - up->heard_ns < TRANSPORT_NAP_NS && now + TRANSPORT_NAP_NS < deadline_ns;
+    return up->quick && up->transport->ops->recv_nap && now - up->heard_ns < TRANSPORT_NAP_NS &&
+           now + TRANSPORT_NAP_NS < deadline_ns;
 }
 
-static ssize_t nap(struct upstream *up, char *p, size_t n)
+static ssize_t nap(struct upstream *up, char *p, size_t n, int64_t now)
 {
-    int64_t began = clock_mono_ns();
     ssize_t k = up->transport->ops->recv_nap(up->transport, p, n);
-    up->waited_ns += clock_mono_ns() - began;
+    up->waited_ns += clock_mono_ns() - now;
     return k;
 }
 
+/* What a read brought; UPSTREAM_OK when that ends the wait, *again otherwise. */
+static enum upstream_result judge_read(struct upstream *up, ssize_t k, size_t *got, bool *again)
+{
+    *again = k == TRANSPORT_AGAIN;
+    if (k == TRANSPORT_BROKEN)
+        return UPSTREAM_CUT;
+    if (k >= 0) {
+        up->any |= k > 0;
+        *got = (size_t)k;
+    }
+    return UPSTREAM_OK;
+}
+
+/* Reads what is here, without waiting: UPSTREAM_IDLE_TIMEOUT when that is nothing. */
+static enum upstream_result read_now(struct upstream *up, char *p, size_t n, size_t *got)
+{
+    bool again;
+    enum upstream_result res = judge_read(up, up->transport->ops->recv(up->transport, p, n), got, &again);
+    if (again)
+        up->transport->eager = false;
+    return again ? UPSTREAM_IDLE_TIMEOUT : res;
+}
+
 /* Reads what is here, waiting until something is. *got 0: properly ended by the peer. */
-static enum upstream_result read_some(struct upstream *up, char *p, size_t n, size_t *got, bool wait,
+static enum upstream_result read_some(struct upstream *up, char *p, size_t n, size_t *got,
                                       uint32_t patience_ms, enum upstream_result late)
 {
-    int64_t deadline = wait ? clock_mono_ns() + patience_ms * NS_PER_MS : 0;
-    bool can_nap = wait && up->transport->ops->recv_nap;
+    int64_t began = clock_mono_ns(), now = began, deadline = began + patience_ms * NS_PER_MS;
     for (;;) {
         ssize_t k = TRANSPORT_AGAIN;
-        if (up->transport->eager || !wait)
+        bool again;
+        if (up->transport->eager)
             k = up->transport->ops->recv(up->transport, p, n);
-        if (k == TRANSPORT_AGAIN && can_nap && may_nap(up, deadline))
-            k = nap(up, p, n);
-        if (k >= 0) {
-            up->any |= k > 0;
-            *got = (size_t)k;
-            return UPSTREAM_OK;
+        if (k == TRANSPORT_AGAIN && may_nap(up, now, deadline))
+            k = nap(up, p, n, now);
+        enum upstream_result res = judge_read(up, k, got, &again);
+        if (!again) {
+            up->quick = clock_mono_ns() - began < TRANSPORT_NAP_NS;
+            return res;
         }
-        if (k == TRANSPORT_BROKEN)
-            return UPSTREAM_CUT;
         up->transport->eager = false;
-        if (!wait)
-            return UPSTREAM_IDLE_TIMEOUT;
-        enum upstream_result res = wait_for(up, POLLIN, deadline, late);
+        res = wait_for(up, POLLIN, deadline, late);
         if (res != UPSTREAM_OK)
             return res;
+        now = up->heard_ns;
     }
 }
+
 /* ---- the request */
 
 /* A send that can't go on: does the provider say something already? */
 static bool answered_early(struct upstream *up)
 {
     size_t got = 0, room = buf_reserve(&up->in, UPSTREAM_READ_FIRST);
-    if (read_some(up, up->in.p + up->in.n, room, &got, false, 0, UPSTREAM_OK) != UPSTREAM_OK || got == 0)
+    if (read_now(up, up->in.p + up->in.n, room, &got) != UPSTREAM_OK || got == 0)
         return false;
     up->in.n += got;
     up->keep = false; /* it has not read our request to its end */
@@ -196,7 +216,7 @@ enum upstream_result exchange_read_head(struct upstream *up, bool was_head, stru
             return rc > 0 && check_head(up, err) == 0 ? UPSTREAM_OK : UPSTREAM_MALFORMED;
         size_t room = buf_reserve(&up->in, up->in.n ? up->in.n : UPSTREAM_READ_FIRST), got = 0;
         enum upstream_result res =
-            read_some(up, up->in.p + up->in.n, room, &got, true, up->any ? t.idle : t.first_byte,
+            read_some(up, up->in.p + up->in.n, room, &got, up->any ? t.idle : t.first_byte,
                       up->any ? UPSTREAM_IDLE_TIMEOUT : UPSTREAM_FIRST_BYTE_TIMEOUT);
         if (res != UPSTREAM_OK)
             return res;
@@ -261,7 +281,8 @@ enum upstream_result exchange_read_body(struct upstream *up, struct str *data, b
             buf_reset(&up->more);
             size_t got = 0, room = buf_reserve(&up->more, UPSTREAM_READ_MORE);
             enum upstream_result res =
-                read_some(up, up->more.p, room, &got, wait, idle, UPSTREAM_IDLE_TIMEOUT);
+                wait ? read_some(up, up->more.p, room, &got, idle, UPSTREAM_IDLE_TIMEOUT)
+                     : read_now(up, up->more.p, room, &got);
             if (res != UPSTREAM_OK)
                 return res;
             if (got == 0 && up->head.body == HTTP_BODY_UNTIL_CLOSE)

@@ -21,6 +21,7 @@ struct upstream {
     /* the exchange */
     const struct client *client;
     int64_t deadline_ns, waited_ns;
+    bool quick;       /* the last wait was shorter than a nap: the next one may be, too */
     int64_t heard_ns; /* when we last listened to the client and the acceptor */
     struct buf in;    /* the head, and what came with it: stays in place until the end */
     struct buf more;  /* later pieces of the body */

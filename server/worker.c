@@ -25,7 +25,7 @@ enum {
     UNSENT_MOST = 64 * 1024, /* more than this still to be sent: the acceptor watches it go */
     TIDY_S = 20              /* an idle worker looks after its provider connections this often */
 };
-#define LINGER_NS    (100 * NS_PER_MS)
+#define LINGER_NS    (500 * NS_PER_MS)
 #define HAND_BACK_NS (2 * NS_PER_SEC)
 
 /* ---- talking to the acceptor ---- */
@@ -138,15 +138,21 @@ static bool others_are_free(const struct worker *w)
     return atomic_load(&h->waiting) == 0 && atomic_load(&h->free_workers) >= (enough ? enough : 1);
 }
 
-/* True: bytes of a next request are here. */
+static bool may_linger(const struct worker *w, const struct client *c)
+{
+    return !w->draining && !w->stop_lingering && !c->gone && others_are_free(w);
+}
+
+/* True: bytes of a next request are here. A client that asked again at once the last time is slept on first;
+ * the acceptor is heard after that. */
 static bool linger(struct worker *w, struct client *c)
 {
-    int64_t until = clock_mono_ns() + LINGER_NS;
+    int64_t began = clock_mono_ns(), until = began + LINGER_NS;
     bool more = false;
-    scoreboard_state(w->line, LINE_IDLE, clock_mono_ns());
-    if (!w->draining && !w->stop_lingering && others_are_free(w))
+    scoreboard_state(w->line, LINE_IDLE, began);
+    if (c->quick && may_linger(w, c))
         more = client_nap(c) == 1;
-    while (!more && !w->draining && !w->stop_lingering && !c->gone && others_are_free(w)) {
+    while (!more && may_linger(w, c)) {
         struct pollfd p[2] = {{.fd = c->fd, .events = POLLIN | POLLRDHUP},
                               {.fd = w->heritage->control_fd, .events = POLLIN}};
         if (poll_until(p, 2, until) == 0 && clock_mono_ns() >= until)
@@ -156,6 +162,7 @@ static bool linger(struct worker *w, struct client *c)
         more = p[0].revents & POLLIN;
         c->gone = p[0].revents & (POLLRDHUP | POLLHUP | POLLERR);
     }
+    c->quick = more && clock_mono_ns() - began < CLIENT_NAP_MS * NS_PER_MS;
     atomic_store(&w->line->phase, PHASE_NONE);
     return more && !c->gone;
 }
