@@ -142,6 +142,22 @@ static void write_ip(const union address *a, char *text, size_t size)
         snprintf(text, size, "%s", a->any.sa_family == AF_UNIX ? "unix" : "?");
 }
 
+bool listener_is_at(int fd, const char *address, uint16_t port)
+{
+    union address want, have;
+    socklen_t n = sizeof have, ignored;
+    memset(&have, 0, sizeof have);
+    if (read_address(address, port, &want, &ignored, NULL) || getsockname(fd, &have.any, &n) ||
+        want.any.sa_family != have.any.sa_family)
+        return false;
+    if (want.any.sa_family == AF_UNIX)
+        return strncmp(want.un.sun_path, have.un.sun_path, sizeof have.un.sun_path) == 0;
+    if (want.any.sa_family == AF_INET)
+        return want.in.sin_port == have.in.sin_port && want.in.sin_addr.s_addr == have.in.sin_addr.s_addr;
+    return want.in6.sin6_port == have.in6.sin6_port &&
+           memcmp(&want.in6.sin6_addr, &have.in6.sin6_addr, sizeof have.in6.sin6_addr) == 0;
+}
+
 void listener_name(int fd, char *text, size_t size)
 {
     union address a;

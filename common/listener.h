@@ -16,6 +16,8 @@ int listener_open(const char *address, uint16_t port, struct error *err);
  * (user_timeout_ms; 0: the system's) where it is TCP. -1 with errno (EAGAIN: none waits). peer may be NULL.
  */
 int listener_accept(int fd, struct sockaddr_storage *peer, unsigned user_timeout_ms);
+/* Whether fd is bound there, as address and port stand in the configuration. */
+bool listener_is_at(int fd, const char *address, uint16_t port);
 /* "127.0.0.1:8080", "[::1]:8080" or "unix:/path" as bound (a port 0 has become a real one). */
 void listener_name(int fd, char *text, size_t size);
 /* "127.0.0.1" or "::1" of a peer, "unix" where it has no address. */

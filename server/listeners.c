@@ -84,24 +84,38 @@ static bool is_listening(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &n) == 0 && on;
 }
 
-void listeners_adopt(struct master *m, int n_passed)
+/* The place of fd: that of the listener, or of the admin API, whose address it has. */
+static int *place_of(struct master *m, int fd)
+{
+    const struct config *c = m->config;
+    for (size_t i = 0; i < c->n_listen; i++)
+        if (m->listen_fds[i] < 0 && listener_is_at(fd, c->listen[i].address, c->listen[i].port))
+            return &m->listen_fds[i];
+    return m->admin_fd < 0 && listener_is_at(fd, c->admin.address, c->admin.port) ? &m->admin_fd : NULL;
+}
+
+/* By address, never by order: a socket taken for the wrong listener would speak plain where TLS was asked
+ * for. */
+int listeners_adopt(struct master *m, int n_passed, struct error *err)
 {
     for (int i = 0; i < n_passed; i++) {
-        int fd = 3 + i;
+        int fd = 3 + i, *place = place_of(m, fd);
         char name[160];
         listener_name(fd, name, sizeof name);
         if (!is_listening(fd)) {
             log_warn("descriptor %d (%s) that was passed to us does not listen", fd, name);
             close(fd);
-        } else if ((size_t)i < m->config->n_listen) {
-            m->listen_fds[i] = fd;
-        } else if (m->admin_fd < 0) {
-            m->admin_fd = fd;
+        } else if (place) {
+            *place = fd;
         } else {
-            log_warn("no listener is configured for %s, which was passed to us", name);
-            close(fd);
+            return error_set(
+                err,
+                "%s was passed to us (by aigw.socket?), but no entry of listen has that address; "
+                "make them agree",
+                name);
         }
     }
+    return 0;
 }
 
 void listeners_close(struct master *m)

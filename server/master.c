@@ -21,6 +21,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -260,13 +261,31 @@ static int make_folder(const struct config *c, const char *path, struct error *e
     const struct passwd *pw = geteuid() == 0 && c->user ? getpwnam(c->user) : NULL;
     if (pw && chown(path, pw->pw_uid, pw->pw_gid))
         return error_errno(err, "%s: can't be given to %s", path, c->user);
+    if (!pw && access(path, R_OK | W_OK | X_OK))
+        return error_errno(err, "%s: this user (%u) can't work in it", path, (unsigned)geteuid());
     return 0;
+}
+
+/* Two gateways on the same stores would both write what has one writer. Held as long as the master lives: its
+ * children close what they don't need. */
+static int lock_state(struct master *m, struct error *err)
+{
+    const char *path = m->config->state_dir;
+    m->state_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (m->state_fd < 0)
+        return error_errno(err, "%s", path);
+    if (flock(m->state_fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    return errno == EWOULDBLOCK
+               ? error_set(err, "%s: another aigw works with it; stop it, or give this one its own state_dir",
+                           path)
+               : error_errno(err, "%s: flock", path);
 }
 
 static int make_segment(struct master *m, struct error *err)
 {
     const struct config *c = m->config;
-    if (make_folder(c, c->run_dir, err) || make_folder(c, c->state_dir, err) ||
+    if (make_folder(c, c->run_dir, err) || make_folder(c, c->state_dir, err) || lock_state(m, err) ||
         segment_create(&m->segment, c->run_dir, c->limits.table_slots, err))
         return -1;
     const struct passwd *pw = geteuid() == 0 && c->user ? getpwnam(c->user) : NULL;
@@ -331,8 +350,7 @@ static int read_config(struct master *m, struct error *err)
 static int open_listeners(struct master *m, int n_passed, struct error *err)
 {
     int fds[MAX_LISTENERS], admin_fd;
-    listeners_adopt(m, n_passed);
-    if (listeners_open(m, m->config, fds, &admin_fd, err))
+    if (listeners_adopt(m, n_passed, err) || listeners_open(m, m->config, fds, &admin_fd, err))
         return -1;
     listeners_replace(m, fds, admin_fd);
     return 0;

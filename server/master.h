@@ -42,6 +42,7 @@ struct master {
     char *admin_program;
     struct config *config;
     int config_fd; /* memfd: its text */
+    int state_fd;  /* state_dir, locked */
     struct segment segment;
     struct shm_metrics *metrics;
     uint32_t generation;
@@ -91,8 +92,8 @@ int listeners_open(const struct master *m, const struct config *c, int fds[MAX_L
                    struct error *err);
 /* Puts them in the place of the old ones, of which those that are not among the new are closed. */
 void listeners_replace(struct master *m, const int fds[MAX_LISTENERS], int admin_fd);
-/* Sockets that systemd opened: the first n_listen are the listeners', the next one is the admin's. */
-void listeners_adopt(struct master *m, int n_passed);
+/* Takes the sockets that systemd opened, each for the listener (or the admin API) whose address it has. */
+int listeners_adopt(struct master *m, int n_passed, struct error *err);
 void listeners_close(struct master *m);
 
 /* reload.c */

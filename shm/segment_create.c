@@ -115,8 +115,10 @@ static int open_locked(const char *path, uid_t friend, int *fd, struct error *er
     else if (!S_ISREG(st.st_mode) || (st.st_uid != geteuid() && st.st_uid != friend) || st.st_nlink > 1)
         rc = error_set(err, "%s: not a plain file of this user", path);
     else if (flock(*fd, LOCK_EX | LOCK_NB) < 0)
-        rc = errno == EWOULDBLOCK ? error_set(err, "%s: another aigw runs on it", path)
-                                  : error_errno(err, "%s: flock", path);
+        rc = errno == EWOULDBLOCK
+                 ? error_set(err, "%s: another aigw runs on it; stop it, or give this one its own run_dir",
+                             path)
+                 : error_errno(err, "%s: flock", path);
     else if (fchmod(*fd, 0600) < 0)
         rc = error_errno(err, "%s: chmod", path);
     else if (lstat(path, &named) < 0 || named.st_ino != st.st_ino || named.st_dev != st.st_dev)
