@@ -55,7 +55,8 @@ static size_t escape(char *dst, size_t room, const char *text)
     return n;
 }
 
-static void write_line(enum log_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void write_line(enum log_level level, const char *fmt,
+                                                             va_list ap)
 {
     if (level < lowest_level)
         return;
