@@ -5,6 +5,7 @@
 #include "pack.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <string.h>
 
 enum { VERSION = 1 };
@@ -100,7 +101,7 @@ static void unpack_cidr(struct unpack *u, struct cidr *c)
 int key_record_decode(struct str bytes, struct key_record *key)
 {
     struct unpack u = {.p = (const uint8_t *)bytes.p, .n = bytes.n};
-    memset(key, 0, sizeof *key);
+    memset(key, 0, offsetof(struct key_record, models)); /* the lists only count as far as their counts */
     if (unpack_num(&u) != VERSION)
         return -1;
     UNPACK_FIELD(&u, key->id);

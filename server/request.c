@@ -10,6 +10,8 @@
 #include "hash.h"
 #include "scoreboard.h"
 
+#include <stddef.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { EXTRA_HEADERS = 4096 };
@@ -121,7 +123,11 @@ bool request_serve(struct worker *w, struct client *c)
     struct http_head head;
     struct http_refusal why = {400, "The request is malformed."};
     arena_reset(&w->arena);
-    struct request r = {.worker = w, .client = c, .arena = &w->arena};
+    struct request r;
+    memset(&r, 0, offsetof(struct request, key.models));
+    r.worker = w;
+    r.client = c;
+    r.arena = &w->arena;
 
     c->waits = false;
     enum client_result got = client_read_head(c, &head, &why);

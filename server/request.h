@@ -57,7 +57,6 @@ struct request {
     enum dialect dialect;
 
     bool authenticated;
-    struct key_record key; /* the principal */
     struct team_record team;
 
     struct str body;    /* whole and decoded; valid JSON where the endpoint takes JSON */
@@ -112,6 +111,10 @@ struct request {
     struct usage_row *row; /* the ring's entry, once begun */
     bool row_spills;       /* row is not the ring's (it is full) and goes to the spill file */
     bool recorded;         /* the row is published, or there is none to publish */
+
+    /* The principal. Last, because most of it is lists that are mostly empty: request_serve does not clear
+     * what lies behind their counts. */
+    struct key_record key;
 };
 
 /* Serves the next request of the connection. True: the connection may carry another one. False: close it

@@ -73,7 +73,7 @@ static void test_create_find(void **state)
     struct keystore *ks = open_writer();
     struct error err;
     char secret[MAX_KEY];
-    struct key_record key = full_record(), found;
+    struct key_record key = full_record(), found = {0};
     struct team_record team = {.name = "blue", .department = "r&d", .limits = {.rpm = 7}}, t;
     assert_int_equal(keystore_put_team(ks, &team, &err), 0);
     assert_int_equal(keystore_create(ks, &key, STR_NULL, secret, &err), 0);
@@ -266,7 +266,7 @@ static void test_lists(void **state)
 static void test_hostile_records(void **state)
 {
     (void)state;
-    struct key_record key = full_record(), out;
+    struct key_record key = full_record(), out = {0};
     snprintf(key.id, sizeof key.id, "key_1");
     uint8_t bytes[KEY_RECORD_MAX];
     size_t n = key_record_encode(&key, bytes);
