@@ -91,3 +91,10 @@ def test_a_gateway_that_does_not_start_is_told(tmp_path):
     assert p.returncode == 1
     assert "run-demo: the gateway ended before it was ready" in p.stderr
     assert glob.glob(str(tmp_path / "aigw-demo.*")) == []
+
+
+def test_a_port_that_is_none_is_told(tmp_path):
+    p = subprocess.run([RUN, BUILD], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, env=dict(os.environ, TMPDIR=str(tmp_path), AIGW_DEMO_PORT="http"))
+    assert p.returncode == 1
+    assert 'run-demo: AIGW_DEMO_PORT is to be a port\'s number, not "http"' in p.stderr
+    assert glob.glob(str(tmp_path / "aigw-demo.*")) == []
