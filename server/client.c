@@ -172,6 +172,10 @@ enum client_result client_read_head(struct client *c, struct http_head *head, st
             int got = http_parse_request(buf_str(&c->in), conf->http.max_head, head, why);
             if (got < 0)
                 return CLIENT_REFUSED;
+            if (got > 0 && head->n > conf->http.max_headers) {
+                *why = (struct http_refusal){431, "too many header lines"};
+                return CLIENT_REFUSED;
+            }
             if (got > 0) {
                 begin_body(c, head);
                 return CLIENT_OK;
@@ -241,7 +245,7 @@ static enum client_result too_large(struct http_refusal *why)
     return CLIENT_REFUSED;
 }
 
-/* The slices of a head point into c->in, which may have moved. */
+/* The slices of a head point into c->in, which may have moved, also where the body was refused. */
 static enum client_result reparse(struct client *c, const char *before, struct http_head *head,
                                   struct http_refusal *why)
 {
@@ -252,10 +256,9 @@ static enum client_result reparse(struct client *c, const char *before, struct h
                                                                                        : CLIENT_REFUSED;
 }
 
-static enum client_result read_length(struct client *c, struct http_head *head, struct str *body,
+static enum client_result read_length(struct client *c, const struct http_head *head, struct str *body,
                                       struct http_refusal *why)
 {
-    const char *before = c->in.p;
     uint64_t want = head->length + head->content_length;
     while (c->in.n < want) {
         /* the first round makes room for all of it, so that nothing is copied again */
@@ -265,10 +268,9 @@ static enum client_result read_length(struct client *c, struct http_head *head, 
         if (r != CLIENT_OK)
             return r;
     }
-    enum client_result r = reparse(c, before, head, why);
     *body = (struct str){c->in.p + head->length, (size_t)head->content_length};
     c->used = (size_t)want;
-    return r;
+    return CLIENT_OK;
 }
 
 /* 1: the body's end is reached; 0: more is needed; -1: refused. */
@@ -294,10 +296,9 @@ static int decode(struct client *c, struct http_chunked *state, size_t *at, stru
 }
 
 /* The chunks stay in c->in as they came until the last one is there, so that they can be spooled. */
-static enum client_result read_chunked(struct client *c, struct http_head *head, struct buf *decoded,
+static enum client_result read_chunked(struct client *c, const struct http_head *head, struct buf *decoded,
                                        struct str *body, struct http_refusal *why)
 {
-    const char *before = c->in.p;
     struct http_chunked state = {0};
     size_t at = head->length;
     int done;
@@ -313,7 +314,7 @@ static enum client_result read_chunked(struct client *c, struct http_head *head,
         return CLIENT_REFUSED;
     *body = buf_str(decoded);
     c->used = at;
-    return reparse(c, before, head, why);
+    return CLIENT_OK;
 }
 
 static void send_continue(struct client *c, const struct http_head *head)
@@ -328,6 +329,7 @@ enum client_result client_read_body(struct client *c, struct http_head *head, st
                                     struct str *body, struct http_refusal *why)
 {
     enum client_result r = CLIENT_OK;
+    const char *before = c->in.p;
     *body = STR_NULL;
     if (head->body == HTTP_BODY_NONE || head->body == HTTP_BODY_UNTIL_CLOSE)
         return CLIENT_OK;
@@ -342,7 +344,8 @@ enum client_result client_read_body(struct client *c, struct http_head *head, st
         r = read_chunked(c, head, decoded, body, why);
     if (r == CLIENT_OK)
         c->body_left = 0;
-    return r;
+    enum client_result again = reparse(c, before, head, why);
+    return again == CLIENT_OK ? r : again;
 }
 
 void client_next(struct client *c)

@@ -4,6 +4,7 @@ import json
 import socket
 
 import pytest
+from gateway import wait_until
 
 BODY = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
 
@@ -101,10 +102,20 @@ def test_expect_is_not_answered_to_a_stranger(gw):
 def test_limits_on_size(gw):
     key = gw.make_key()["key"]
     assert raw(gw, "GET /" + "a" * 20000 + " HTTP/1.1\r\nhost: x\r\n\r\n")[0] == [414]
-    assert raw(gw, "GET /healthz HTTP/1.1\r\nhost: x\r\n" + "x: y\r\n" * 200 + "\r\n")[0] == [431]
+    for lines, status in ((99, 200), (100, 431), (200, 431)):  # http.max_headers is 100, and Host is one
+        assert raw(gw, "GET /healthz HTTP/1.1\r\nhost: x\r\n" + "x: y\r\n" * lines + "\r\n")[0] == [status], lines
     assert raw(gw, "GET /healthz HTTP/1.1\r\nhost: x\r\nx: " + "y" * 60000 + "\r\n\r\n")[0] == [431]
     statuses, closed, _ = raw(gw, post(key, "", length=1 << 40))
     assert statuses == [413] and closed
+
+
+def test_a_chunked_body_that_grows_too_large(make_gateway):
+    gw = make_gateway(http="max_body = 200000;", extra="log = { access = true; };")
+    key = gw.make_key()["key"]
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ntransfer-encoding: chunked\r\n\r\n"
+    statuses, closed, _ = raw(gw, head + ("1000\r\n" + "x" * 4096 + "\r\n") * 60 + "0\r\n\r\n")
+    assert statuses == [413] and closed
+    wait_until(lambda: " POST /v1/chat/completions status=413" in gw.log_text())  # the head's bytes have moved meanwhile
 
 
 def test_closes_after_an_answer_without_the_body(gw):
