@@ -199,3 +199,12 @@ void process_before_exec(const struct config *config)
     die_with_master();
     no_cores(); /* exec makes it dumpable again: the program repeats that */
 }
+
+void process_exit(int status)
+{
+#ifdef __SANITIZE_ADDRESS__
+    exit(status); /* the leak checker is an exit handler */
+#else
+    _exit(status);
+#endif
+}

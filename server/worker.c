@@ -310,5 +310,5 @@ void worker_main(const struct heritage *h)
             w.draining = true;
     }
     tear_down(&w, &c);
-    exit(0);
+    process_exit(0);
 }
