@@ -19,7 +19,7 @@ void process_title(const char *role);
 void process_enter(const struct heritage *h, const char *role);
 
 /* Ends a process that has ended its work, without the libraries' exit handlers: they would write to, and so
- * copy, pages that it shares with the master, which cost more than a hundred requests. */
+ * copy, pages that it shares with the master, which costs about a millisecond. */
 void process_exit(int status) __attribute__((noreturn));
 
 /* For the program that the master starts (after fork, before exec): as above without title, scoreboard,
