@@ -51,14 +51,11 @@ int control_recv(int sock, struct control *m)
     struct msghdr msg = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = room.bytes, .msg_controllen = CMSG_LEN(sizeof(int))};
     ssize_t n;
-    do
+    do /* ECONNRESET, once: the peer left messages unread; what it had said itself is behind that */
         n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    if (n <= 0) {
-        if (n < 0 && errno == ECONNRESET) /* a peer that died with messages unread */
-            return 0;
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
+    if (n <= 0)
         return (int)n;
-    }
     int fd = descriptor_of(&msg);
     if (n != (ssize_t)sizeof *m || (msg.msg_flags & MSG_TRUNC)) {
         if (fd >= 0)

@@ -61,11 +61,11 @@ ssize_t fdpass_recv(int sock, void *bytes, size_t size, int fds[FDPASS_MAX], boo
     for (size_t i = 0; i < FDPASS_MAX; i++)
         fds[i] = -1;
     ssize_t n;
-    do
+    do /* ECONNRESET, once: the peer left messages unread; what it had said itself is behind that */
         n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
-    while (n < 0 && errno == EINTR);
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n < 0)
-        return errno == ECONNRESET ? 0 : -1;
+        return -1;
     take_descriptors(&msg, fds);
     if (msg.msg_flags & MSG_TRUNC) {
         for (size_t i = 0; i < FDPASS_MAX; i++) {

@@ -269,12 +269,9 @@ static void remove_worker(struct acceptor *a, struct pool_worker *w)
 void pool_event(struct acceptor *a, struct pool_worker *w)
 {
     struct handover m;
-    int rc, resets = 0;
-    /* a worker that ends without having read our last message leaves an ECONNRESET before what it said last:
-     * the connections that it gave back are behind it */
-    while ((rc = handover_recv(w->fd, &m)) == 1 || (rc < 0 && errno == ECONNRESET && resets++ == 0))
-        if (rc == 1)
-            heard(a, w, &m);
+    int rc;
+    while ((rc = handover_recv(w->fd, &m)) == 1)
+        heard(a, w, &m);
     if (rc == 0 || (errno != EAGAIN && errno != EPROTO))
         remove_worker(a, w);
     serve_queue(a);

@@ -48,8 +48,28 @@ static void test_there_and_back(void **state)
     close(pair[1]);
 }
 
+/* A peer that ends with messages unread: what it said before comes first, then its end. */
+static void test_last_words_are_heard(void **state)
+{
+    (void)state;
+    int pair[2];
+    struct control got, m = {.kind = CTL_DRAIN, .fd = -1};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+    assert_int_equal(control_send(pair[1], &m), 0);
+    m.kind = CTL_READY;
+    assert_int_equal(control_send(pair[0], &m), 0);
+    close(pair[0]);
+    assert_int_equal(control_recv(pair[1], &got), 1);
+    assert_int_equal(got.kind, CTL_READY);
+    assert_int_equal(control_recv(pair[1], &got), 0);
+    close(pair[1]);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_there_and_back)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_there_and_back),
+        cmocka_unit_test(test_last_words_are_heard),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

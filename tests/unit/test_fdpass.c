@@ -75,6 +75,25 @@ static void test_nothing_now_and_gone(void **state)
     close(pair[1]);
 }
 
+/* A peer that ends with messages unread: what it said before comes first, then its end. */
+static void test_last_words_are_heard(void **state)
+{
+    (void)state;
+    int pair[2], got[FDPASS_MAX];
+    char text[16];
+    make_pair(pair);
+    assert_int_equal(fdpass_send(pair[1], "unread", 6, NULL, 0), 0);
+    assert_int_equal(fdpass_send(pair[0], "back", 4, &pair[0], 1), 0);
+    assert_int_equal(fdpass_send(pair[0], "bye", 3, NULL, 0), 0);
+    close(pair[0]);
+    assert_int_equal(fdpass_recv(pair[1], text, sizeof text, got, false), 4);
+    assert_true(got[0] >= 0);
+    close(got[0]);
+    assert_int_equal(fdpass_recv(pair[1], text, sizeof text, got, false), 3);
+    assert_int_equal(fdpass_recv(pair[1], text, sizeof text, got, false), 0);
+    close(pair[1]);
+}
+
 static void test_full_says_so(void **state)
 {
     (void)state;
@@ -111,6 +130,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bytes_and_descriptors),
         cmocka_unit_test(test_nothing_now_and_gone),
+        cmocka_unit_test(test_last_words_are_heard),
         cmocka_unit_test(test_full_says_so),
         cmocka_unit_test(test_a_larger_message_leaves_no_descriptor),
     };
