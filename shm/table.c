@@ -25,7 +25,8 @@
  * Hazard references. A finder stores refs[ref] and then reads the id again; the master changes an idle slot's
  * id to EVICTED and then reads all refs. Sequential consistency: either the finder sees the change (and
  * starts again) or the master sees the reference (and takes the change back; the words are untouched until
- * then).
+ * then). A reference that came and went in between is seen by what it left in the words: the release of the
+ * reference comes after them, so whoever reads the references reads the words of that use, too.
  *
  * table_used is raised after the claim, so a kill between makes it one too small: the master counts again
  * whenever it has the gate closed. Limit slots' used_ns is stored by whoever uses them (they know the time).
@@ -313,15 +314,18 @@ static void zero_words(struct shm_slot *slot)
         atomic_store_explicit(&slot->word[w], 0, memory_order_relaxed);
 }
 
-/* Takes back what is referred to and clears the rest. Returns how many are freed. */
-static uint32_t settle_candidates(const struct segment *s, const struct candidate *list, uint32_t n)
+/* Takes back what is referred to, and what was used since it was condemned: whoever had found it before may
+ * have taken something from it and let it go again by the time the references were read. Clears the rest.
+ * Returns how many are freed. */
+static uint32_t settle_candidates(const struct segment *s, const struct candidate *list, uint32_t n,
+                                  uint64_t now, uint64_t idle)
 {
     struct shm_slot *slots = segment_slots(s);
     uint32_t freed = 0;
 
     for (uint32_t i = 0; i < n; i++) {
         struct shm_slot *slot = &slots[list[i].index];
-        if (list[i].referred) {
+        if (list[i].referred || !is_idle(slot, now, idle)) {
             change_id(slot, SHM_ID_EVICTED, list[i].id);
         } else {
             zero_words(slot); /* before the gate opens, with which it becomes claimable */
@@ -363,7 +367,7 @@ uint32_t table_evict_idle(const struct segment *s, int64_t now_ns, int64_t idle_
     struct candidate *list = mem_alloc(s->table_slots * sizeof *list);
     uint32_t n = condemn(s, list, (uint64_t)now_ns, (uint64_t)idle_ns);
     mark_all_referred(s, list, n);
-    uint32_t freed = settle_candidates(s, list, n);
+    uint32_t freed = settle_candidates(s, list, n, (uint64_t)now_ns, (uint64_t)idle_ns);
     free(list);
     shorten_chains(s);
     count_used(s);

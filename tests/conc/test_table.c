@@ -1,10 +1,11 @@
 /* The table while it is filled, searched and evicted at once: one slot an identity, never taken away from
- * under a reference, zero words when it is new. */
+ * under a reference nor while it owes something, zero words when it is new. */
 #include "dump.h"
 #include "storm.h"
 #include "table.h"
 
 enum { TABLE = 256, IDS = 120, HOMES = 5 };
+#define SPENT_NS (1 * NS_PER_MS)
 
 struct shared {
     /* where each actor has each identity while it refers to it; + 1 */
@@ -43,10 +44,34 @@ static void assert_it_stays(const struct shm_slot *slot, unsigned __int128 id)
     }
 }
 
+static void raise_to(_Atomic uint64_t *word, uint64_t to)
+{
+    uint64_t seen = atomic_load(word);
+    while (seen < to && !atomic_compare_exchange_weak(word, &seen, to))
+        ;
+}
+
+/* What was taken from a limiter counts on after it was let go, whatever an eviction saw before. */
+static void spend(const struct actor *a, struct shm_line *l, unsigned n)
+{
+    struct shm_slot *slot = table_get(a->s, l, 0, id_of(n));
+    if (!slot)
+        return;
+    nanosleep(&(struct timespec){.tv_nsec = 1}, NULL); /* so that evictions come in between */
+    uint64_t until = (uint64_t)clock_mono_ns() + SPENT_NS;
+    raise_to(&slot->limit.rpm_tat, until);
+    table_release(l, 0);
+    slot = table_get(a->s, l, 0, id_of(n)); /* waits for an eviction that is under way */
+    ACTOR_ASSERT(!slot || atomic_load(&slot->limit.rpm_tat) >= until || (uint64_t)clock_mono_ns() >= until);
+    table_release(l, 0);
+}
+
 static void op(struct actor *a)
 {
     struct shared *sh = a->shared;
     struct shm_line *l = segment_line(a->s, a->slot);
+    if (actor_random(a, 64) == 0)
+        spend(a, l, (unsigned)actor_random(a, IDS));
     unsigned n = (unsigned)actor_random(a, IDS), ref = (unsigned)actor_random(a, LINE_REFS);
     struct shm_slot *slot = table_get(a->s, l, ref, id_of(n));
 
@@ -100,7 +125,7 @@ static void run(void (*drive)(struct storm *))
     table_recount(&t.s);
     assert_int_equal(dump_check(stdout, &t.s, &t.s), 0);
     /* nothing is left over that could not be given up */
-    table_evict_idle(&t.s, clock_mono_ns(), 0);
+    table_evict_idle(&t.s, clock_mono_ns() + SPENT_NS, 0);
     assert_int_equal(t.s.header->table_used, 0);
     for (uint32_t i = 0; i < TABLE; i++)
         assert_true(segment_slots(&t.s)[i].id == SHM_ID_EMPTY || segment_slots(&t.s)[i].id == SHM_ID_EVICTED);
