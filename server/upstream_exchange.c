@@ -27,6 +27,7 @@ void exchange_reset(struct upstream *up)
     up->unread = STR_NULL;
     up->chunked = (struct http_chunked){0};
     up->any = up->ended = up->last_seen = false;
+    up->interim = 0;
     up->keep = true;
 }
 
@@ -137,15 +138,24 @@ static enum upstream_result read_some(struct upstream *up, char *p, size_t n, si
 
 /* ---- the request */
 
-/* A send that can't go on: does the provider say something already? */
-static bool answered_early(struct upstream *up)
+static int parse_head(struct upstream *up, bool was_head, struct error *err);
+
+/* A send that can't go on: does the provider say something already? UPSTREAM_OK: its answer has begun;
+ * UPSTREAM_IDLE_TIMEOUT: not yet (interim answers, and the beginning of a head, do not end the sending). */
+static enum upstream_result listen_early(struct upstream *up)
 {
+    struct error ignored;
     size_t got = 0, room = buf_reserve(&up->in, UPSTREAM_READ_FIRST);
-    if (read_now(up, up->in.p + up->in.n, room, &got) != UPSTREAM_OK || got == 0)
-        return false;
+    enum upstream_result res = read_now(up, up->in.p + up->in.n, room, &got);
+    if (res != UPSTREAM_OK)
+        return res;
+    if (got == 0)
+        return UPSTREAM_CUT;
     up->in.n += got;
+    if (parse_head(up, false, &ignored) == 0)
+        return UPSTREAM_IDLE_TIMEOUT;
     up->keep = false; /* it has not read our request to its end */
-    return true;
+    return UPSTREAM_OK;
 }
 
 enum upstream_result exchange_send(struct upstream *up, struct str head, struct str body)
@@ -159,12 +169,12 @@ enum upstream_result exchange_send(struct upstream *up, struct str head, struct 
             done += (size_t)k;
             continue;
         }
-        if (answered_early(up))
-            return UPSTREAM_OK;
+        enum upstream_result res = listen_early(up);
+        if (res != UPSTREAM_IDLE_TIMEOUT)
+            return res;
         if (k == TRANSPORT_BROKEN)
-            return UPSTREAM_CUT;
-        enum upstream_result res =
-            wait_for(up, POLLIN | POLLOUT, clock_mono_ns() + idle_ms * NS_PER_MS, UPSTREAM_IDLE_TIMEOUT);
+            return up->in.n > 0 ? UPSTREAM_OK : UPSTREAM_CUT;
+        res = wait_for(up, POLLIN | POLLOUT, clock_mono_ns() + idle_ms * NS_PER_MS, UPSTREAM_IDLE_TIMEOUT);
         if (res != UPSTREAM_OK)
             return res;
     }
@@ -173,7 +183,7 @@ enum upstream_result exchange_send(struct upstream *up, struct str head, struct 
 /* ---- the answer's head */
 
 /* 1: up->head is the answer's. 0: more bytes are needed. -1: *err is filled. */
-static int parse_head(struct upstream *up, bool was_head, unsigned *interim, struct error *err)
+static int parse_head(struct upstream *up, bool was_head, struct error *err)
 {
     struct http_refusal why = {0};
     while (up->in.n > 0) {
@@ -185,7 +195,7 @@ static int parse_head(struct upstream *up, bool was_head, unsigned *interim, str
                                         : 0;
         if (up->head.status >= 200)
             return 1;
-        if (up->head.status == 101 || ++*interim > MAX_INTERIM)
+        if (up->head.status == 101 || ++up->interim > MAX_INTERIM)
             return error_set(err, "unexpected interim answer %d", up->head.status);
         buf_consume(&up->in, up->head.length);
     }
@@ -209,9 +219,8 @@ static int check_head(struct upstream *up, struct error *err)
 enum upstream_result exchange_read_head(struct upstream *up, bool was_head, struct error *err)
 {
     struct conf_timeouts t = upstream_timeouts(up->owner, up->provider);
-    unsigned interim = 0;
     for (;;) {
-        int rc = parse_head(up, was_head, &interim, err);
+        int rc = parse_head(up, was_head, err);
         if (rc != 0)
             return rc > 0 && check_head(up, err) == 0 ? UPSTREAM_OK : UPSTREAM_MALFORMED;
         size_t room = buf_reserve(&up->in, up->in.n ? up->in.n : UPSTREAM_READ_FIRST), got = 0;

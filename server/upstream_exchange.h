@@ -26,6 +26,7 @@ struct upstream {
     struct buf in;    /* the head, and what came with it: stays in place until the end */
     struct buf more;  /* later pieces of the body */
     struct http_head head;
+    unsigned interim;  /* 1xx heads before it */
     struct str unread; /* bytes behind the head not delivered yet; in `in` */
     struct http_chunked chunked;
     uint64_t left;  /* of a body with a length */

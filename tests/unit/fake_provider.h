@@ -23,9 +23,11 @@ enum fake_kind {
     FAKE_ACCEPT,     /* the next connection (the one before is closed) */
     FAKE_READ,       /* a whole request */
     FAKE_READ_SOME,  /* only the head of one */
+    FAKE_READ_REST,  /* what that left */
     FAKE_SEND,       /* text */
     FAKE_SEND_SLOW,  /* text, each byte by itself */
     FAKE_SEND_MANY,  /* `text` n times */
+    FAKE_SHUT,       /* says that no more will be sent */
     FAKE_CLOSE,      /* properly */
     FAKE_RESET,      /* by a reset */
     FAKE_UNTIL_GONE, /* waits until the other side closes */
@@ -50,6 +52,7 @@ struct fake_provider {
     unsigned accepted;
     bool peer_gone;  /* FAKE_UNTIL_GONE saw it */
     struct buf seen; /* all requests, one behind the other */
+    size_t begun;    /* where in it the last one begins */
 };
 
 static inline ssize_t fake_recv(struct fake_provider *p, char *to, size_t n)
@@ -103,11 +106,10 @@ static inline void fake_accept(struct fake_provider *p)
 
 static inline void fake_read(struct fake_provider *p, bool body)
 {
-    size_t start = p->seen.n;
     struct http_head head;
     struct http_refusal why;
     for (;;) {
-        struct str got = {p->seen.p + start, p->seen.n - start};
+        struct str got = {p->seen.p + p->begun, p->seen.n - p->begun};
         int rc = got.n ? http_parse_request(got, MAX_HEAD, &head, &why) : 0;
         if (rc < 0 || (rc > 0 && (!body || got.n - head.length >= head.content_length)))
             return;
@@ -137,7 +139,11 @@ static inline void fake_step(struct fake_provider *p, const struct fake_step *s)
         break;
     case FAKE_READ:
     case FAKE_READ_SOME:
+        p->begun = p->seen.n;
         fake_read(p, s->kind == FAKE_READ);
+        break;
+    case FAKE_READ_REST:
+        fake_read(p, true);
         break;
     case FAKE_SEND:
         fake_send(p, s->text, n);
@@ -149,6 +155,9 @@ static inline void fake_step(struct fake_provider *p, const struct fake_step *s)
     case FAKE_SEND_MANY:
         for (unsigned i = 0; i < s->n; i++)
             fake_send(p, s->text, n);
+        break;
+    case FAKE_SHUT:
+        shutdown(p->fd, SHUT_WR);
         break;
     case FAKE_CLOSE:
     case FAKE_RESET:

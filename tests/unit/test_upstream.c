@@ -584,6 +584,51 @@ static void an_early_answer_is_heard(void **state)
     fake_free(&fake);
 }
 
+/* What a provider says while it still reads: interim answers don't keep it from the rest of the body. */
+static void interim_answers_do_not_end_the_sending(void **state)
+{
+    (void)state;
+    static char body[16 << 20];
+    memset(body, ' ', sizeof(body));
+    struct fake_step script[] = {{.kind = FAKE_ACCEPT},
+                                 {.kind = FAKE_READ_SOME},
+                                 {FAKE_SEND, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\nx", 0},
+                                 {FAKE_SEND, ": y\r\n\r\n", 0},
+                                 {.kind = FAKE_READ_REST},
+                                 {FAKE_SEND, OK_HELLO, 0},
+                                 {.kind = FAKE_READ},
+                                 {FAKE_SEND, OK_HELLO, 0},
+                                 {.kind = FAKE_END}};
+    begin(script);
+    struct upstream_call call = post((struct str){body, sizeof(body)});
+    struct got g = exchange(&call);
+    assert_body(&g, "hello");
+    g = simple(); /* over the same connection */
+    assert_body(&g, "hello");
+    finish();
+    assert_int_equal(fake.accepted, 1);
+    fake_free(&fake);
+}
+
+/* A provider that will not answer any more is not sent the rest, nor waited for. */
+static void an_end_without_an_answer_ends_the_sending(void **state)
+{
+    (void)state;
+    static char body[16 << 20];
+    struct fake_step script[] = {{.kind = FAKE_ACCEPT},
+                                 {.kind = FAKE_READ_SOME},
+                                 {.kind = FAKE_SHUT},
+                                 {.kind = FAKE_HEAR},
+                                 {.kind = FAKE_END}};
+    begin(script);
+    struct upstream_call call = post((struct str){body, sizeof(body)});
+    struct got g = exchange(&call);
+    assert_int_equal(g.start, UPSTREAM_CUT);
+    fake_go(&fake);
+    finish();
+    fake_free(&fake);
+}
+
 static void large_bodies_pass_both_ways(void **state)
 {
     (void)state;
@@ -767,6 +812,8 @@ int main(void)
         cmocka_unit_test(connecting_has_a_timeout_and_can_fail),
         cmocka_unit_test(a_client_that_leaves_cancels),
         cmocka_unit_test(an_early_answer_is_heard),
+        cmocka_unit_test(interim_answers_do_not_end_the_sending),
+        cmocka_unit_test(an_end_without_an_answer_ends_the_sending),
         cmocka_unit_test(large_bodies_pass_both_ways),
         cmocka_unit_test(tls_is_verified),
         cmocka_unit_test(large_bodies_pass_through_tls),
