@@ -17,11 +17,13 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define CLOSE_NS   (2 * NS_PER_SEC)  /* what a client may still send after our last word is dropped so long */
 #define DRAIN_NS   (250 * NS_PER_MS) /* how often a slow reader is looked at */
+#define PAIR_NS    (100 * NS_PER_MS) /* a request waits so long in the pair of sockets to a tls process */
 #define PARTING_NS (100 * NS_PER_MS) /* for a request that was on its way when the gateway began to stop */
 
 /* ---- lists ---- */
@@ -169,6 +171,26 @@ static void ready(struct acceptor *a, struct held *h)
     pool_dispatch(a, h);
 }
 
+/* The pair of sockets to a tls process holds a few hundred pieces, however small they are: a request that
+ * comes in many small TLS records would never be whole in it. So one that is not here at once is spooled. */
+static void empty_pair(struct acceptor *a, struct held *h)
+{
+    int64_t until = h->request_ns + PAIR_NS;
+    if (a->now < until) {
+        if (h->due.at_ns > until)
+            deadline_set(&a->deadlines, &h->due, until);
+        return;
+    }
+    int fd = memfd_create("aigw-spool", MFD_CLOEXEC);
+    if (fd < 0)
+        return; /* it goes on waiting as it is */
+    held_unpoll(a, h);
+    h->spool_fd = fd;
+    h->awaits_body = false;
+    h->want = 0;
+    spool_begin(a, h);
+}
+
 static void look(struct acceptor *a, struct held *h)
 {
     enum readiness r = ready_in_socket(a, h);
@@ -176,6 +198,8 @@ static void look(struct acceptor *a, struct held *h)
         ready(a, h);
     else if (r == READY_CLOSED)
         held_close(a, h);
+    else if (h->tls && h->request_ns != 0)
+        empty_pair(a, h);
 }
 
 void held_wait_request(struct acceptor *a, struct held *h)

@@ -54,6 +54,17 @@ static bool decode_spooled(struct acceptor *a, struct held *h, size_t from)
     return false;
 }
 
+/* A head that came slowly and asks to be told to go on: nobody else has told it yet. */
+static void send_continue(struct held *h, const struct http_head *head)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    if (!head->expect_continue || h->expect_sent)
+        return;
+    h->expect_sent = true;
+    if (send(h->fd, go_on, sizeof go_on - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        return; /* whoever reads nothing is waited for in vain, and no longer than others */
+}
+
 /* With what is in the spool: what does the request need? READY_YES: it is whole, or to be refused. */
 static enum readiness learn(struct acceptor *a, struct held *h)
 {
@@ -70,11 +81,16 @@ static enum readiness learn(struct acceptor *a, struct held *h)
     h->awaits_body = true;
     if (head.body == HTTP_BODY_LENGTH) {
         h->want = head.length + head.content_length;
-        return h->have >= h->want || head.content_length > a->config->http.max_body ? READY_YES : READY_NOT;
+        if (h->have >= h->want || head.content_length > a->config->http.max_body)
+            return READY_YES;
+    } else {
+        h->chunked = mem_alloc(sizeof *h->chunked);
+        h->want = (uint64_t)a->config->http.max_head + a->config->http.max_body + MAX_CHUNK_OVERHEAD;
+        if (decode_spooled(a, h, head.length))
+            return READY_YES;
     }
-    h->chunked = mem_alloc(sizeof *h->chunked);
-    h->want = (uint64_t)a->config->http.max_head + a->config->http.max_body + MAX_CHUNK_OVERHEAD;
-    return decode_spooled(a, h, head.length) ? READY_YES : READY_NOT;
+    send_continue(h, &head);
+    return READY_NOT;
 }
 
 /* Takes one piece in; READY_NOT with *more false: nothing is here now. */

@@ -67,6 +67,40 @@ def test_large_bodies_both_ways(tls_gateway):
     s.close()
 
 
+@pytest.mark.parametrize("size", [64, 1])
+def test_a_request_in_many_small_records(tls_gateway, size):
+    """What lies between the tls process and the acceptor holds some hundred records only, however small."""
+    gw, port, context = tls_gateway
+    key = gw.make_key()["key"]
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x" * 900 * size}]}).encode()
+    data = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+    s = connect(port, context)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for _ in range(2):
+        for at in range(0, len(data), size):
+            s.sendall(data[at : at + size])
+        head, rest = read_until(s, b"\r\n\r\n").split(b"\r\n\r\n", 1)
+        assert b" 200 " in head, head
+        n = int(next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")).split(b":")[1])
+        while len(rest) < n:
+            rest += s.recv(65536)
+    s.close()
+
+
+def test_a_slow_head_that_expects_to_be_told_to_go_on(tls_gateway):
+    gw, port, context = tls_gateway
+    key = gw.make_key()["key"]
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}]}).encode()
+    s = connect(port, context)
+    s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n")
+    wait_until(lambda: gw.metric("aigw_spooled_total") == 1)
+    s.sendall(f"authorization: Bearer {key}\r\nexpect: 100-continue\r\ncontent-length: {len(body)}\r\n\r\n".encode())
+    assert read_until(s, b"\r\n\r\n").startswith(b"HTTP/1.1 100 ")
+    s.sendall(body)
+    assert read_until(s, b"\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+    s.close()
+
+
 def test_the_end_of_an_answer_is_the_end_of_tls(tls_gateway):
     """close_notify comes before the connection ends: a cut answer could be told from a whole one."""
     gw, port, context = tls_gateway
