@@ -54,7 +54,7 @@ static void fill_static(const struct request *r, struct usage_row *row)
 {
     const char *department = r->key.department[0] ? r->key.department : r->team.department;
     *row = (struct usage_row){.time_us = r->start_us, .endpoint = (uint8_t)r->match.endpoint};
-    row->flags = r->flags;
+    row->flags = r->flags | USAGE_COST_UNKNOWN; /* until fill_result: what a killed call cost nobody knows */
     str_copy_cut(row->request_id, sizeof(row->request_id), str_of(r->id));
     str_copy_cut(row->key_id, sizeof(row->key_id), str_of(r->key.id));
     str_copy_cut(row->team, sizeof(row->team), str_of(r->key.team));

@@ -43,6 +43,7 @@ def test_a_killed_workers_request_has_its_row(gw, upstream):
     t.join(10)
     rows = wait_until(gw.rows)
     assert len(rows) == 1 and "killed" in rows[0]["flags"] and rows[0]["key_id"] == made["id"]
+    assert rows[0]["tokens"]["output"] > 0 and rows[0]["cost_usd"] is None, "not known, which is not 0"
     assert gw.chat(made["key"]).status == 200, "its place came back"
 
 

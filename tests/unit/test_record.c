@@ -47,6 +47,7 @@ static void a_row_says_what_happened(void **state)
     r.stream = true;
     assert_int_equal(request_record_begin(&r), STEP_NEXT);
     assert_true(atomic_load(&f->worker.line->open_row) == 1);
+    assert_true(r.row->flags & USAGE_COST_UNKNOWN); /* if we died now */
     called(200, 30, 5);
     request_record_progress(&r);
     assert_int_equal(atomic_load(&f->worker.line->run_input), 30);
