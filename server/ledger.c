@@ -171,8 +171,11 @@ static bool take_spilled(struct ledger *l)
     l->spill_ns = clock_mono_ns();
     metric_add(&l->metrics->ledger_rows_total, rows);
     metric_add(&l->metrics->ledger_spilled_total, rows);
-    if (rc == 0 && rows == 0)
-        return true; /* says nothing about the store */
+    if (rc == 0 && rows == 0) { /* says nothing about the store; but where nothing waits, nobody is refused */
+        if (stage_waiting(&l->h->segment) == 0)
+            set_full(l, false);
+        return true;
+    }
     return judge(l, rc == 0, full, &err);
 }
 
