@@ -181,6 +181,12 @@ static enum step answer_body(struct attempt *a, struct str body)
     return answer_whole(r, a->head->status, type, body);
 }
 
+/* A status without a body (204) answers no POST: there is always something to tell. */
+static bool has_answer(const struct attempt *a)
+{
+    return a->head->body != HTTP_BODY_NONE || str_eq(a->r->head->method, STR("POST"));
+}
+
 static enum step relay_json(struct attempt *a)
 {
     struct request *r = a->r;
@@ -196,7 +202,7 @@ static enum step relay_json(struct attempt *a)
     }
     if (res != UPSTREAM_END) {
         step = broken(a, res, &err);
-    } else if (a->head->body != HTTP_BODY_NONE && a->dialect->read_answer(r, body, &f) != 0) {
+    } else if (has_answer(a) && a->dialect->read_answer(r, body, &f) != 0) {
         METRIC_INC(r->worker->metrics, upstream_malformed_total);
         log_warn("request %s: provider %s: status %d with an answer that is none", r->id, a->conf->name,
                  a->head->status);

@@ -178,12 +178,14 @@ static const char *const usage_paths[USAGE_MEMBERS] = {
     [HIT] = "prompt_cache_hit_tokens",
 };
 
-/* The first of them that is a count. */
+/* The first of them that is a count. What no model can have used is no count: it would spoil every sum that
+ * it enters. */
 static bool count_of(const struct json_value v[], const enum usage_member names[], size_t n, uint64_t *out)
 {
     int64_t count;
     for (size_t i = 0; i < n; i++)
-        if (v[names[i]].type == JSON_NUMBER && json_int(v[names[i]], &count) == 0 && count >= 0) {
+        if (v[names[i]].type == JSON_NUMBER && json_int(v[names[i]], &count) == 0 && count >= 0 &&
+            count <= INT32_MAX) {
             *out = (uint64_t)count;
             return true;
         }
@@ -287,7 +289,8 @@ static int mark_at(const char *p, const char *end)
     return m >= 0 && str_starts((struct str){p, (size_t)(end - p)}, mark_names[m]) ? m : -1;
 }
 
-/* The first of each name; of "delta" the one that is a text (responses), not the object around one (chat). */
+/* The first of each name, but the last "usage" (choices may have one of their own, in front of the answer's);
+ * of "delta" the one that is a text (responses), not the object around one (chat). */
 static void find_marks(struct str data, struct marks *out)
 {
     const char *end = data.p + data.n, *p = data.p;
@@ -295,7 +298,7 @@ static void find_marks(struct str data, struct marks *out)
     while (end - p > 2 && (p = memchr(p, '"', (size_t)(end - p) - 2)) != NULL) {
         int m = mark_at(p, end);
         const char *value = m < 0 ? p + 1 : skip_spaces(p + mark_names[m].n, end);
-        if (m >= 0 && value < end && *value == ':' && !out->name[m]) {
+        if (m >= 0 && value < end && *value == ':' && (!out->name[m] || m == USAGE)) {
             out->name[m] = p;
             out->value[m] = skip_spaces(value + 1, end);
         }
@@ -339,6 +342,13 @@ static struct str null_usage(const struct marks *m, struct str data)
     return (struct str){front - 1, (size_t)(value + 4 - front + 1)};
 }
 
+/* A null that is the last member of all is the outermost object's own, without a closer look. */
+static bool ends_data(struct str member, struct str data)
+{
+    const char *end = data.p + data.n, *behind = member.p + member.n;
+    return member.n > 0 && end - behind == 1 && member.p[0] == ',';
+}
+
 /* Of the Responses endpoint's events, which all tell their type, these are worth a look. */
 static bool may_be_terminal(struct str data)
 {
@@ -372,8 +382,13 @@ static struct stream_event read_event(struct request *r, const struct sse_event 
     e.null_usage = null_usage(&m, ev->data);
     bool terminal = r->match.endpoint == EP_RESPONSES && may_be_terminal(ev->data);
     bool failed = m.value[ERROR] || str_eq(ev->name, STR("error"));
-    bool usage = m.value[USAGE] && e.null_usage.n == 0;
-    if ((!terminal && !failed && !usage) || json_scan(ev->data, paths, 5, v, NULL) != 0)
+    bool usage = m.value[USAGE] && !ends_data(e.null_usage, ev->data);
+    if (!terminal && !failed && !usage)
+        return e;
+    bool valid = json_scan(ev->data, paths, 5, v, NULL) == 0;
+    if (!valid || v[V_USAGE].type != JSON_NULL || v[V_USAGE].raw.p != m.value[USAGE])
+        e.null_usage = STR_NULL; /* another object's */
+    if (!valid)
         return e;
     e.usage = read_usage(r, v[V_USAGE].type == JSON_OBJECT ? v[V_USAGE] : v[V_RESPONSE_USAGE]);
     e.usage_only = e.usage && v[V_CHOICES].type == JSON_ARRAY && v[V_CHOICES].count == 0;

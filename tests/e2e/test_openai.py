@@ -160,7 +160,7 @@ def test_a_provider_key_never_echoes(make_gateway, upstream):
     assert a.status == 502 and b"sk-upstream-secret" not in a.body
 
 
-@pytest.mark.parametrize("model", ["m-cut2", "m-html", "m-gzip"])
+@pytest.mark.parametrize("model", ["m-cut2", "m-html", "m-gzip", "m-status204"])
 def test_broken_answers_are_not_passed_off(gw, model):
     a = gw.chat(gw.make_key()["key"], model)
     assert a.status == 502 and "error" in a.json()

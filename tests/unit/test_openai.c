@@ -188,6 +188,7 @@ static void usage_is_read_however_it_is_named(void **state)
         {"{\"usage\":{\"prompt_tokens\":7,\"total_tokens\":7}}", true, {7, 0, 0, 0, 0}},
         {"{\"usage\":{\"prompt_tokens\":-1,\"completion_tokens\":1.5}}", false, {0}},
         {"{\"usage\":{\"prompt_tokens\":99999999999999999999}}", false, {0}},
+        {"{\"usage\":{\"prompt_tokens\":9223372036854775807,\"completion_tokens\":2147483648}}", false, {0}},
         {"{\"usage\":null}", false, {0}},
         {"{\"usage\":[]}", false, {0}},
         {"{}", false, {0}},
@@ -224,6 +225,8 @@ static void events_are_told_apart(void **state)
          true, false, 0},
         {EP_CHAT, "", "{\"choices\":[{\"delta\":{}}],\"usage\":{\"prompt_tokens\":1}}", false, true, false,
          false, 0},
+        {EP_CHAT, "", "{\"choices\":[{\"delta\":{},\"usage\":null}],\"usage\":{\"prompt_tokens\":1}}", false,
+         true, false, false, 0},
         {EP_CHAT, "", "{\"choices\":[],\"prompt_filter_results\":[]}", false, false, false, false, 0},
         {EP_CHAT, "", "{\"error\":{\"message\":\"x\"}}", false, false, false, true, 0},
         {EP_CHAT, "", "{\"error\":\"x\"}", false, false, false, true, 0},
@@ -257,6 +260,31 @@ static void events_are_told_apart(void **state)
             fail_msg("%s: last %d usage %d only %d error %d text %u", cases[i].data, e.last, e.usage,
                      e.usage_only, e.error, e.text_bytes);
         assert_int_equal(r.tokens_known, cases[i].usage);
+    }
+}
+
+/* Only the event's own, wherever it stands in it. */
+static void a_null_usage_is_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *data, *found;
+    } cases[] = {
+        {"{\"choices\":[],\"usage\":null}", ",\"usage\":null"},
+        {"{\"choices\":[],\"usage\":null,\"obfuscation\":\"x\"}", "\"usage\":null,"},
+        {"{\"usage\": null , \"choices\":[]}", "\"usage\": null ,"},
+        {"{\"choices\":[{\"usage\":null}],\"usage\":null}", ",\"usage\":null"},
+        {"{\"choices\":[{\"usage\":null,\"delta\":{}}],\"usage\":null,\"x\":1}", "\"usage\":null,"},
+        {"{\"choices\":[{\"index\":0,\"usage\":null}],\"x\":1}", ""},
+        {"{\"choices\":[{\"usage\":null,\"index\":0}]}", ""},
+        {"{\"choices\":[],\"usage\":{\"x\":1,\"usage\":null}}", ""},
+        {"{\"usage\":null}", ""},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct stream_event e = event_of(EP_CHAT, "", cases[i].data);
+        assert_str(e.null_usage, cases[i].found);
+        if (e.null_usage.n > 0) /* the last one there */
+            assert_null(strstr(e.null_usage.p + e.null_usage.n, "usage"));
     }
 }
 
@@ -305,6 +333,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(few_headers_reach_the_provider, up, down),
         cmocka_unit_test_setup_teardown(usage_is_read_however_it_is_named, up, down),
         cmocka_unit_test_setup_teardown(events_are_told_apart, up, down),
+        cmocka_unit_test_setup_teardown(a_null_usage_is_found, up, down),
         cmocka_unit_test_setup_teardown(errors_keep_what_the_provider_said, up, down),
         cmocka_unit_test(types_have_their_dialect),
     };
