@@ -3,33 +3,68 @@
  * is refused, because the provider's parser might read another field than ours. */
 #include "multipart.h"
 
+#include "http.h"
+
 #include <string.h>
 
 enum { MAX_BOUNDARY = 70 /* RFC 2046 */, MAX_PART_HEAD = 4096, MAX_PARTS = 256 };
 
-/* The parameter `name` of a header value: 1, 0: none, -1: more than one. Quoted values hold no escapes. */
+static struct str skip_blanks(struct str s)
+{
+    while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
+        s.p++, s.n--;
+    return s;
+}
+
+/* Cuts a value, quoted or not, off *rest, which then stands behind it. False: its closing quote is missing.
+ */
+static bool parameter_value(struct str *rest, struct str *out)
+{
+    *rest = skip_blanks(*rest);
+    *out = STR_NULL;
+    if (rest->n == 0 || rest->p[0] != '"') {
+        size_t n = 0;
+        while (n < rest->n && rest->p[n] != ';')
+            n++;
+        *out = str_trim((struct str){rest->p, n});
+        *rest = (struct str){rest->p + n, rest->n - n};
+        return true;
+    }
+    for (size_t n = 1; n < rest->n; n++) {
+        if (rest->p[n] == '\\') {
+            n++;
+        } else if (rest->p[n] == '"') {
+            *out = (struct str){rest->p + 1, n - 1};
+            *rest = skip_blanks((struct str){rest->p + n + 1, rest->n - n - 1});
+            return rest->n == 0 || rest->p[0] == ';';
+        }
+    }
+    return false;
+}
+
+/* The parameter `name` of a header value: 1, 0: none, -1: more than one, or one that may mean another to the
+ * provider's parser: with an escape in it, or in RFC 5987's extended form. */
 static int parameter(struct str value, const char *name, struct str *out)
 {
     int found = 0;
-    struct str want = str_of(name), rest = value, part;
+    struct str want = str_of(name), rest = value, key, part;
     if (!str_split(&rest, ';', &part)) /* what stands before the first ";" */
         return 0;
     while (rest.n > 0) {
-        struct str key;
         while (rest.n > 0 && (rest.p[0] == ' ' || rest.p[0] == '\t' || rest.p[0] == ';'))
             rest.p++, rest.n--;
         if (!str_split(&rest, '=', &key))
             break;
-        bool quoted = rest.n > 0 && rest.p[0] == '"';
-        if (quoted)
-            rest.p++, rest.n--;
-        if (quoted && !memchr(rest.p, '"', rest.n))
+        key = str_trim(key);
+        if (!parameter_value(&rest, &part))
             return -1;
-        part = STR_NULL;
-        str_split(&rest, quoted ? '"' : ';', &part);
-        if (!str_ieq(str_trim(key), want))
+        if (key.n == want.n + 1 && key.p[want.n] == '*' && str_ieq((struct str){key.p, want.n}, want))
+            return -1;
+        if (!str_ieq(key, want))
             continue;
-        *out = quoted ? part : str_trim(part);
+        if (part.n > 0 && memchr(part.p, '\\', part.n))
+            return -1;
+        *out = part;
         found++;
     }
     return found > 1 ? -1 : found;
@@ -58,25 +93,42 @@ static bool next_delimiter(struct str *body, struct str delimiter, struct str *b
     return true;
 }
 
+/* Cuts the next line off a part's head, and its name off that: 1, 0: there is none, -1: another parser might
+ * read it as another line, or as none. */
+static int part_line(struct str *head, struct str *name, struct str *value)
+{
+    if (!str_split(head, '\n', value))
+        return 0;
+    if (value->n == 0 || value->p[value->n - 1] != '\r')
+        return -1;
+    value->n--;
+    return str_split(value, ':', name) && http_token_ok(*name) && http_value_ok(*value) ? 1 : -1;
+}
+
+static bool as_it_is(struct str coding)
+{
+    coding = str_trim(coding);
+    return str_ieq(coding, STR("7bit")) || str_ieq(coding, STR("8bit")) || str_ieq(coding, STR("binary"));
+}
+
 /* Whether the part's head names it `name` and no file. */
 static int part_is(struct str head, const char *name)
 {
-    struct str line;
-    int hits = 0;
-    while (str_split(&head, '\n', &line)) {
-        struct str key, value = line, found;
-        if (line.n > 0 && line.p[line.n - 1] == '\r')
-            value.n--;
-        if (!str_split(&value, ':', &key) || !str_ieq(key, STR("content-disposition")))
+    struct str key, value, found, file;
+    int hits = 0, line;
+    bool coded = false;
+    while ((line = part_line(&head, &key, &value)) == 1) {
+        if (str_ieq(key, STR("content-transfer-encoding")))
+            coded |= !as_it_is(value);
+        if (!str_ieq(key, STR("content-disposition")))
             continue;
         int named = parameter(value, "name", &found);
         if (named < 0)
             return -1;
-        struct str file;
         if (named == 1 && str_eq(found, str_of(name)) && parameter(value, "filename", &file) == 0)
             hits++;
     }
-    return hits > 1 ? -1 : hits;
+    return line < 0 || hits > 1 || (hits > 0 && coded) ? -1 : hits;
 }
 
 /* One part, from behind its delimiter's line end: 1 when it is the field. */

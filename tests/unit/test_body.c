@@ -131,6 +131,22 @@ static void forms(void **state)
         {"multipart/form-data; boundary=B", PART("name=\"model\"; name=\"x\"", "a") "--B--", NULL},
         {"multipart/form-data; boundary=B", PART("name=\"model\"", "") "--B--", NULL},
         {"multipart/form-data; boundary=B", PART("name=\"model\"", "a\tb") "--B--", NULL},
+        {"multipart/form-data; boundary=B", PART("name = \"model\" ;x", "a") "--B--", "a"},
+        {"multipart/form-data; boundary=B", PART("name=\"f\"; filename=\"a\\\"; name=b\"", "x") "--B--", ""},
+        {"multipart/form-data; boundary=B",
+         PART("name=\"model\"\r\nContent-Transfer-Encoding: 8bit", "a") "--B--", "a"},
+        /* what another parser might take for a second model */
+        {"multipart/form-data; boundary=B", PART("x=y\r\n; name=\"model\"", "a") "--B--", NULL},
+        {"multipart/form-data; boundary=B", PART("x=y;\r\n name=\"model\"", "a") "--B--", NULL},
+        {"multipart/form-data; boundary=B", PART("x=y\rX: name=\"model\"", "a") "--B--", NULL},
+        {"multipart/form-data; boundary=B", PART("x=y\nX: z", "a") "--B--", NULL},
+        {"multipart/form-data; boundary=B",
+         PART("x=y\r\nContent-Disposition : z; name=\"model\"", "a") "--B--", NULL},
+        {"multipart/form-data; boundary=B", PART("name=\"mod\\el\"", "a") "--B--", NULL},
+        {"multipart/form-data; boundary=B", PART("name*=utf-8''model", "a") "--B--", NULL},
+        {"multipart/form-data; boundary=B", PART("name=\"x\"y; name=model", "a") "--B--", NULL},
+        {"multipart/form-data; boundary=B",
+         PART("name=\"model\"\r\nContent-Transfer-Encoding: base64", "YQ==") "--B--", NULL},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         enum step s = read_body(f, "/v1/audio/transcriptions", cases[i].type, cases[i].body);
