@@ -180,3 +180,9 @@ size_t sse_pending(const struct sse_reader *r)
     bool blank = r->place == BETWEEN && r->scanned == r->in.n;
     return blank && !r->too_large ? 0 : r->in.n - r->seen;
 }
+
+struct str sse_rest(const struct sse_reader *r)
+{
+    size_t n = sse_pending(r);
+    return n > 0 ? (struct str){r->in.p + r->seen, n} : STR_NULL;
+}

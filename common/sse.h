@@ -35,5 +35,7 @@ int sse_next(struct sse_reader *r, struct sse_event *ev);
 /* Bytes fed that no complete event has covered, to be asked once sse_next has returned 0: not 0 at the end of
  * a stream means it was cut. Empty lines behind the last event do not count. */
 size_t sse_pending(const struct sse_reader *r);
+/* Those bytes themselves, valid until the next call. */
+struct str sse_rest(const struct sse_reader *r);
 
 #endif

@@ -99,6 +99,18 @@ static int take(struct stream *s, struct str data)
     return s->sse.too_large ? -1 : 0;
 }
 
+/* Some providers close right behind "data: [DONE]", without the empty line that makes it an event. What says
+ * so whole is believed, and gets its empty line. */
+static bool take_unended_last(struct stream *s)
+{
+    struct str rest = sse_rest(&s->sse);
+    while (rest.n > 0 && (rest.p[rest.n - 1] == '\n' || rest.p[rest.n - 1] == '\r'))
+        rest.n--;
+    if (!str_eq(rest, STR("data: [DONE]")) && !str_eq(rest, STR("data:[DONE]")))
+        return false;
+    return take(s, STR("\n\n")) == 0 && s->last;
+}
+
 static void show_progress(struct stream *s)
 {
     struct request *r = s->a->r;
@@ -174,6 +186,8 @@ static enum step run(struct stream *s)
         enum upstream_result res = upstream_read(s->a->up, &data, &err);
         if (res == UPSTREAM_END && !s->needs_last && sse_pending(&s->sse) == 0)
             return forget(s), end(s);
+        if (res == UPSTREAM_END && take_unended_last(s))
+            return end(s);
         if (res == UPSTREAM_END)
             return error_set(&err, "stream ended before its terminal event"), cut(s, UPSTREAM_CUT, &err);
         if (res == UPSTREAM_CLIENT_GONE)

@@ -219,6 +219,30 @@ static void a_stream_that_breaks_off_says_so(void **state)
     assert_int_equal(u->tokens.output, 3);
 }
 
+/* Nothing is missing behind "[DONE]" but an empty line. */
+static void a_last_event_needs_no_empty_line(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *end;
+        bool whole;
+    } cases[] = {{"data: [DONE]\n", true}, {"data: [DONE]", true},   {"data:[DONE]\r\n", true},
+                 {"data: [DONE", false},   {"data: [DONE]x", false}, {": x\ndata: [DON", false}};
+    char in[1024];
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        prepare(f, "/v1/chat/completions", CHAT);
+        snprintf(in, sizeof(in), "%s%s", CHUNK("{\"content\":\"a\"}", "") USAGE_CHUNK, cases[i].end);
+        record(f, "tiny.sse", in);
+        r.stream = r.wants_usage = true;
+        struct seen s = attempt(f);
+        s.body[s.n] = '\0';
+        assert_int_equal(s.ended, cases[i].whole);
+        assert_int_equal(strstr(s.body, "[DONE]") != NULL, cases[i].whole);
+        assert_int_equal(str_ends((struct str){s.body, s.n}, STR("\n\n")), true);
+        assert_int_equal(last_row(f)->flags, cases[i].whole ? USAGE_STREAMED : USAGE_STREAMED | USAGE_CUT);
+    }
+}
+
 static void a_stream_cut_inside_an_event_sends_none_of_it(void **state)
 {
     struct fixture *f = *state;
@@ -511,6 +535,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_stream_passes_as_it_is, fixture_up, down),
         cmocka_unit_test_setup_teardown(usage_not_asked_for_is_kept_back, fixture_up, down),
         cmocka_unit_test_setup_teardown(a_stream_that_breaks_off_says_so, fixture_up, down),
+        cmocka_unit_test_setup_teardown(a_last_event_needs_no_empty_line, fixture_up, down),
         cmocka_unit_test_setup_teardown(a_stream_cut_inside_an_event_sends_none_of_it, fixture_up, down),
         cmocka_unit_test_setup_teardown(a_stream_without_any_event_is_an_error, fixture_up, down),
         cmocka_unit_test_setup_teardown(an_error_event_ends_a_stream, fixture_up, down),
