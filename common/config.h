@@ -141,9 +141,9 @@ struct config {
 /* Reads and checks everything that can be checked without changing anything: syntax, settings, references,
  * numbers, that named files exist and certificates fit their keys. `text` is the file's content (so that one
  * snapshot serves all processes), `file` its name. with_secrets: provider credentials are read too (master
- * only) and put into the secrets region; false leaves has_key as configured and looks at no file but the list
- * of prices: for a process that is handed what the master has checked. NULL and err ("FILE:LINE: setting:
- * what, remedy"). */
+ * only) and wait in the secrets region for the caller's secret_commit or secret_abort; false leaves has_key
+ * as configured and looks at no file but the list of prices: for a process that is handed what the master has
+ * checked. NULL and err ("FILE:LINE: setting: what, remedy"). */
 struct config *config_parse(struct str text, const char *file, bool with_secrets, struct error *err);
 /* Reads a whole file (at most 4 MB) for config_parse; free() it. (libconfig itself has a config_read_file.)
  */

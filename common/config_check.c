@@ -244,6 +244,5 @@ int config_load_secrets(struct reader *r)
             secret_abort();
             return -1;
         }
-    secret_commit();
     return 0;
 }

@@ -221,6 +221,8 @@ void secret_begin(void)
 
 void secret_commit(void)
 {
+    if (!staging)
+        return;
     turn(IN_USE, UNUSED);
     turn(WAITING, IN_USE);
     staging = false;

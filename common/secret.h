@@ -19,7 +19,8 @@ struct str secret_get(const char *name);
 void secret_forget(void);
 
 /* What is taken between begin and commit takes effect at the commit, all of it together, and what was in use
- * before is wiped; abort wipes what was taken instead. (config_parse does this.) */
+ * before is wiped; abort wipes what was taken instead. (config_parse begins, and aborts where it fails;
+ * whoever puts the configuration in force commits.) Without a begin, neither does anything. */
 void secret_begin(void);
 void secret_commit(void);
 void secret_abort(void);

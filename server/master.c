@@ -344,6 +344,7 @@ static int read_config(struct master *m, struct error *err)
     if (m->config)
         m->config_fd = config_snapshot((struct str){text, n}, err);
     free(text);
+    secret_commit();
     return m->config && m->config_fd >= 0 ? 0 : -1;
 }
 

@@ -6,6 +6,7 @@
 #include "log.h"
 #include "master.h"
 #include "sd_notify.h"
+#include "secret.h"
 #include "str.h"
 #include "upstream.h"
 
@@ -155,6 +156,7 @@ static void commit(struct master *m, struct config *c, int config_fd, const int 
 {
     struct config *old = m->config;
     struct shm_header *h = m->segment.header;
+    secret_commit(); /* before anything is forked for the new configuration, and never for a refused one */
     listeners_replace(m, fds, admin_fd);
     close(m->config_fd);
     m->config_fd = config_fd;
@@ -184,6 +186,7 @@ static int try_reload(struct master *m, struct str text, struct error *err)
         if (config_fd >= 0)
             close(config_fd);
         config_free(&c);
+        secret_abort();
         return -1;
     }
     commit(m, c, config_fd, fds, admin_fd);

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import time
 
 from gateway import wait_until
@@ -41,6 +42,35 @@ def test_a_bad_config_is_refused(gw):
     gw.proc.send_signal(signal.SIGHUP)
     wait_until(lambda: gw.log_text().count("no_such_setting") >= 2)
     assert gw.chat(key).status == 200
+
+
+def test_a_refused_config_brings_no_credential(gw, upstream):
+    """Neither does a worker that starts after the refusal have it."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        path = os.path.join(gw.folder, "two.key")
+
+        def write_key(text):
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
+                f.write(text)
+
+        write_key("sk-upstream-secret")
+        gw.write_config(
+            providers=f', {{ name = "two"; type = "openai"; base_url = "http://127.0.0.1:{upstream.port}/v1"; api_key_file = "{path}"; }}',
+            models=', { name = "second"; targets = ( { provider = "two"; model = "m"; } ); }',
+        )
+        assert gw.admin("POST", "/v1/reload").status == 200
+        key = gw.make_key()["key"]
+        wait_until(lambda: gw.chat(key, "second").status == 200)
+        write_key("sk-for-somebody-else")
+        gw.write_config(listen=f'listen = ( {{ address = "127.0.0.1"; port = {gw.port}; }}, {{ address = "127.0.0.1"; port = {taken.getsockname()[1]}; }} );')
+        assert gw.admin("POST", "/v1/reload").status == 400
+        old = gw.pids("worker")
+        for p in old:
+            os.kill(p, signal.SIGKILL)
+        wait_until(lambda: not set(old) & set(gw.pids("worker")))
+        wait_until(lambda: gw.admin("GET", "/v1/stats").status == 200)
+        assert gw.chat(key, "second").status == 200
+        assert upstream.seen[-1][2]["authorization"] == "Bearer sk-upstream-secret"
 
 
 def test_100_reloads_under_load(make_gateway):

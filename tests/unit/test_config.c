@@ -27,12 +27,21 @@ static void put_file(const char *name, const char *text, mode_t mode)
 }
 
 /* As if the text stood in FOLDER/aigw.conf. */
-static struct config *parse(const char *text, bool with_secrets, struct error *err)
+static struct config *only_parse(const char *text, bool with_secrets, struct error *err)
 {
     char file[160];
     snprintf(file, sizeof(file), "%s/aigw.conf", folder);
     err->text[0] = '\0';
     return config_parse(str_of(text), file, with_secrets, err);
+}
+
+/* And as if it were put in force. */
+static struct config *parse(const char *text, bool with_secrets, struct error *err)
+{
+    struct config *c = only_parse(text, with_secrets, err);
+    if (c && with_secrets)
+        secret_commit();
+    return c;
 }
 
 static struct config *parse_ok(const char *text)
@@ -425,6 +434,15 @@ static void credentials(void **state)
     assert_non_null(strstr(err.text, "chmod 600"));
     assert_null(strstr(err.text, "sk-open"));
     assert_true(str_eq(secret_get("a"), STR("sk-file"))); /* the good one goes on */
+
+    put_file("next.key", "sk-next\n", 0600);
+    c = only_parse(KEYED("api_key_file = \"next.key\";"), true, &err);
+    assert_non_null(c);
+    assert_true(str_eq(secret_get("a"), STR("sk-file"))); /* until it is put in force */
+    secret_abort();
+    secret_commit();
+    assert_true(str_eq(secret_get("a"), STR("sk-file")));
+    config_free(&c);
 
     /* without secrets neither file nor variable is looked at */
     assert_int_equal(setenv("AIGW_TEST_KEY", "sk-env", 1), 0);
