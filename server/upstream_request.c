@@ -84,8 +84,10 @@ int upstream_build(struct upstreams *u, const struct upstream_call *call, struct
         put_line(b, "content-length", (struct str){digits + at, sizeof(digits) - at});
     }
     buf_add(b, STR("\r\n"));
+    if (b->full)
+        return error_set(err, "provider %s: the request's head is too large", p->name);
     *body = call->body;
     if (body->n > 0 && body->n <= SEND_TOGETHER && buf_add(b, *body) == 0)
         *body = STR_NULL;
-    return b->full && body->n == 0 ? error_set(err, "provider %s: head too large", p->name) : 0;
+    return 0;
 }

@@ -191,6 +191,27 @@ static void bytes_that_may_not_be_sent_are_not(void **state)
     fake_free(&fake);
 }
 
+static void a_head_that_does_not_fit_is_not_sent(void **state)
+{
+    (void)state;
+    static char header[2 * MAX_HEAD], body[16 * 1024];
+    struct fake_step script[] = {{.kind = FAKE_ACCEPT}, {.kind = FAKE_END}};
+    begin(script);
+    memset(header, 'a', sizeof(header));
+    memcpy(header, "x: ", 3);
+    memcpy(header + sizeof(header) - 2, "\r\n", 2);
+    memset(body, '1', sizeof(body));
+    for (size_t n = 0; n <= sizeof(body); n += sizeof(body)) {
+        struct upstream_call call = {
+            .method = STR("POST"), .path = STR("/a"), .headers = {header, sizeof(header)}, .body = {body, n}};
+        struct got g = exchange(&call);
+        assert_int_equal(g.start, UPSTREAM_CONNECT_FAILED);
+    }
+    finish();
+    assert_int_equal(fake.accepted, 0);
+    fake_free(&fake);
+}
+
 static void malformed_answers_are_refused(void **state)
 {
     (void)state;
@@ -800,6 +821,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_are_read_however_they_come),
         cmocka_unit_test(bytes_that_may_not_be_sent_are_not),
+        cmocka_unit_test(a_head_that_does_not_fit_is_not_sent),
         cmocka_unit_test(malformed_answers_are_refused),
         cmocka_unit_test(bodies_that_break_off_are_cut),
         cmocka_unit_test(head_answers_have_no_body),
