@@ -309,6 +309,7 @@ void ledger_main(const struct heritage *h)
     pthread_t committing;
     l->h = h;
     l->metrics = segment_metrics(&h->segment, h->slot);
+    l->died = true; /* whoever died while there was no ledger to be told */
     l->committer.segment = &h->segment;
     l->committer.store = usage_store_open(h->config->state_dir, true, h->config->ledger.max_bytes, &err);
     if (l->committer.store == NULL ||
