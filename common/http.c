@@ -127,6 +127,16 @@ static const struct {
     {529, "Site Overloaded"},
 };
 
+bool http_is_json(struct str content_type)
+{
+    struct str type;
+    if (!str_split(&content_type, ';', &type))
+        return false;
+    type = str_trim(type);
+    return str_ieq(type, STR("application/json")) ||
+           (type.n > 5 && str_ieq((struct str){type.p + type.n - 5, 5}, STR("+json")));
+}
+
 const char *http_reason(int status)
 {
     for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)

@@ -72,6 +72,8 @@ ssize_t http_chunked_read(struct http_chunked *c, struct str in, struct str *dat
 /* True when s may be sent as a header value: no control bytes but tab. */
 bool http_value_ok(struct str s);
 bool http_token_ok(struct str s);
+/* Whether a content type is JSON's: "application/json" or "…+json", whatever its parameters. */
+bool http_is_json(struct str content_type);
 /* The standard reason phrase, "Unknown" for a status without one. */
 const char *http_reason(int status);
 

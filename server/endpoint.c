@@ -147,6 +147,11 @@ struct endpoint_match endpoint_match(struct str method, struct str path)
     return m;
 }
 
+bool endpoint_is_metered(enum endpoint e)
+{
+    return e == EP_CHAT || e == EP_COMPLETIONS || e == EP_EMBEDDINGS || e == EP_RESPONSES;
+}
+
 const char *endpoint_name(enum endpoint e)
 {
     static const char *const names[] = {

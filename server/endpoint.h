@@ -38,6 +38,8 @@ struct endpoint_match {
 
 /* EP_NONE: 404 (or 405 with wrong_method). Paths with "..", "//", "%2f" or "%00" never match. */
 struct endpoint_match endpoint_match(struct str method, struct str path);
+/* Its answers tell token counts. */
+bool endpoint_is_metered(enum endpoint e);
 const char *endpoint_name(enum endpoint e);
 
 #endif

@@ -118,32 +118,16 @@ enum upstream_result relay_gather(struct attempt *a, struct buf *b, size_t most,
 
 /* ---- successful answers */
 
-/* JSON objects whose usage is metered, and which are nothing else. */
+/* Answers that are JSON objects and nothing else. */
 static bool always_json(enum endpoint e)
 {
-    return e == EP_CHAT || e == EP_COMPLETIONS || e == EP_EMBEDDINGS || e == EP_RESPONSES ||
-           e == EP_MODERATIONS || e == EP_RERANK;
-}
-
-static bool metered(enum endpoint e)
-{
-    return e == EP_CHAT || e == EP_COMPLETIONS || e == EP_EMBEDDINGS || e == EP_RESPONSES;
+    return endpoint_is_metered(e) || e == EP_MODERATIONS || e == EP_RERANK;
 }
 
 static struct str content_type(const struct attempt *a, const char *otherwise)
 {
     struct str type;
     return http_find(a->head, "content-type", &type) && type.n > 0 ? type : str_of(otherwise);
-}
-
-static bool is_json(struct str type)
-{
-    struct str bare;
-    if (!str_split(&type, ';', &bare))
-        return false;
-    bare = str_trim(bare);
-    return str_ieq(bare, STR("application/json")) ||
-           (bare.n > 5 && str_ieq((struct str){bare.p + bare.n - 5, 5}, STR("+json")));
 }
 
 /* Estimates what was not told; an endpoint that is not metered by token has none. */
@@ -153,7 +137,7 @@ static void note_usage(struct attempt *a, struct str body)
     relay_note_wait(a);
     if (r->tokens_known)
         return;
-    if (metered(r->match.endpoint))
+    if (endpoint_is_metered(r->match.endpoint))
         relay_estimate(r, r->match.endpoint == EP_EMBEDDINGS ? 0 : body.n);
 }
 
@@ -223,7 +207,7 @@ static enum step relay_pieces(struct attempt *a, struct str first)
     struct request *r = a->r;
     struct error err = {""};
     struct str data = first;
-    if (metered(r->match.endpoint))
+    if (endpoint_is_metered(r->match.endpoint))
         relay_estimate(r, 0);
     answer_begin(r, a->head->status, content_type(a, ""));
     for (;;) {
@@ -249,7 +233,7 @@ static enum step relay_through(struct attempt *a)
     struct str body;
     struct error err = {""};
     struct failure ignored;
-    if (!is_json(content_type(a, "")) && a->head->body != HTTP_BODY_NONE)
+    if (!http_is_json(content_type(a, "")) && a->head->body != HTTP_BODY_NONE)
         return relay_pieces(a, STR_NULL);
     size_t most = r->match.endpoint == EP_IMAGES ? MAX_ANSWER : MAX_LOOK;
     enum upstream_result res = relay_gather(a, &b, most, &body, &err);

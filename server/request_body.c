@@ -241,16 +241,6 @@ static enum step scan_multipart(struct request *r, struct str boundary)
     return found == 0 ? STEP_NEXT : take_model(r, arena_copy(r->arena, model));
 }
 
-static bool is_json(struct str content_type)
-{
-    struct str type;
-    if (!str_split(&content_type, ';', &type))
-        return false;
-    type = str_trim(type);
-    return str_ieq(type, STR("application/json")) ||
-           (type.n > 5 && str_ieq((struct str){type.p + type.n - 5, 5}, STR("+json")));
-}
-
 static enum body_kind body_kind(const struct request *r)
 {
     bool post = str_eq(r->head->method, STR("POST"));
@@ -307,8 +297,8 @@ static enum step scan(struct request *r)
     if (kind == BODY_IGNORED)
         return STEP_NEXT;
     if (kind == BODY_JSON_IF_SO)
-        return is_json(type) ? scan_json(r) : scan_unnamed(r);
-    if (!is_json(type))
+        return http_is_json(type) ? scan_json(r) : scan_unnamed(r);
+    if (!http_is_json(type))
         call_it_json(r);
     return scan_json(r);
 }

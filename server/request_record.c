@@ -23,12 +23,6 @@ static uint32_t saturated_us(int64_t ns)
     return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
-/* Endpoints whose answers tell token counts. */
-static bool metered(enum endpoint e)
-{
-    return e == EP_CHAT || e == EP_COMPLETIONS || e == EP_EMBEDDINGS || e == EP_RESPONSES;
-}
-
 /* ---- the row ---- */
 
 static const char *provider_name(const struct request *r)
@@ -74,7 +68,7 @@ static void take_row(struct request *r)
     r->row = row ? row : arena_alloc(r->arena, sizeof(*row));
     if (r->stream)
         r->flags |= USAGE_STREAMED;
-    if (!metered(r->match.endpoint))
+    if (!endpoint_is_metered(r->match.endpoint))
         r->flags |= USAGE_NATIVE;
     fill_static(r, r->row);
 }
