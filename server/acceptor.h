@@ -21,7 +21,7 @@ enum held_state {
     HELD_SPOOL,   /* waits for a whole request, read into a memfd */
     HELD_QUEUED,  /* ready, no worker is free */
     HELD_GIVEN,   /* sent to a worker that has not said "taken" yet */
-    HELD_DRAIN,   /* its answer is in the kernel's buffer and has to be read */
+    HELD_DRAIN,   /* its answer is in the spool or the kernel's buffer, and has to be read */
     HELD_CLOSE,   /* we have said all: what still comes is dropped for a while */
     HELD_GONE     /* closed; freed at the end of the round */
 };
@@ -45,6 +45,9 @@ struct held {
     int64_t progress_ns; /* DRAIN: when the client last took something */
     uint64_t have;       /* bytes of the request that are here; DRAIN: bytes still to be read by the client */
     uint64_t want;       /* bytes of the whole request once known; DRAIN: as `have`, at the start */
+    uint64_t spooled;    /* bytes of the spool that count against http.spool_bytes */
+    uint64_t rest_at;    /* DRAIN: bytes of the spool sent */
+    uint64_t rest_end;   /* DRAIN: bytes of the spool */
     struct http_chunked *chunked; /* SPOOL of a chunked body */
     char *tls_subject;            /* NULL: none */
     struct sockaddr_in6 peer;     /* or what of another family fits */
@@ -122,6 +125,10 @@ void held_wait_request(struct acceptor *a, struct held *h);
 void held_event(struct acceptor *a, struct held *h, uint32_t events);
 void held_due(struct acceptor *a, struct held *h);
 void held_close(struct acceptor *a, struct held *h);
+/* The kernel forgets what the client has not taken, and tells it so. */
+void held_abort(struct acceptor *a, struct held *h);
+/* We have said all: the client gets time to read it, and what it still sends is dropped. */
+void held_last_words(struct acceptor *a, struct held *h);
 /* A short answer of our own (408, 503), then HELD_CLOSE. */
 void held_refuse(struct acceptor *a, struct held *h, int status, const char *text);
 /* Everything that is quiet goes soon: the gateway stops. */
@@ -141,6 +148,14 @@ void spool_begin(struct acceptor *a, struct held *h);
 /* Reads what has come. READY_CLOSED: closed or refused already. */
 enum readiness spool_read(struct acceptor *a, struct held *h);
 void spool_free(struct acceptor *a, struct held *h);
+/* Counts bytes (less than 0: given back) against http.spool_bytes. */
+void spool_account(struct acceptor *a, struct held *h, int64_t bytes);
+
+/* acceptor_drain.c: answers that their clients have not read yet. from: bytes of the spool that are sent
+ * already. */
+void drain_begin(struct acceptor *a, struct held *h, uint64_t from);
+void drain_event(struct acceptor *a, struct held *h, uint32_t events);
+void drain_due(struct acceptor *a, struct held *h);
 
 /* acceptor_pool.c: the workers. */
 /* A ready connection goes to a free worker, or into the queue. */

@@ -15,14 +15,12 @@
 #include "proxy_v2.h"
 
 #include <errno.h>
-#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define CLOSE_NS   (2 * NS_PER_SEC)  /* what a client may still send after our last word is dropped so long */
-#define DRAIN_NS   (250 * NS_PER_MS) /* how often a slow reader is looked at */
 #define PAIR_NS    (100 * NS_PER_MS) /* a request waits so long in the pair of sockets to a tls process */
 #define PARTING_NS (100 * NS_PER_MS) /* for a request that was on its way when the gateway began to stop */
 
@@ -129,8 +127,7 @@ void held_close(struct acceptor *a, struct held *h)
     held_append(&a->gone, h);
 }
 
-/* The kernel forgets what the client has not taken, and tells it so. */
-static void abort_connection(struct acceptor *a, struct held *h)
+void held_abort(struct acceptor *a, struct held *h)
 {
     const struct linger now = {.l_onoff = 1, .l_linger = 0};
     setsockopt(h->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
@@ -148,8 +145,7 @@ bool held_shed(struct acceptor *a)
     return true;
 }
 
-/* We have said all; the client gets time to read it, and what it still sends is dropped. */
-static void last_words(struct acceptor *a, struct held *h)
+void held_last_words(struct acceptor *a, struct held *h)
 {
     held_state(a, h, HELD_CLOSE);
     shutdown(h->fd, SHUT_WR);
@@ -236,7 +232,7 @@ static void read_proxy(struct acceptor *a, struct held *h)
         return;
     if (rc <= 0 || recv(h->fd, a->scratch, p.length, MSG_DONTWAIT) != (ssize_t)p.length) {
         METRIC_INC(a->metrics, malformed_total);
-        last_words(a, h);
+        held_last_words(a, h);
         return;
     }
     if (!p.local && p.src.ss_family != AF_UNSPEC)
@@ -262,7 +258,7 @@ void held_refuse(struct acceptor *a, struct held *h, int status, const char *tex
     if (send(h->fd, answer, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) != n)
         held_close(a, h);
     else
-        last_words(a, h);
+        held_last_words(a, h);
 }
 
 static void drop_rest(struct acceptor *a, struct held *h)
@@ -276,63 +272,6 @@ static void drop_rest(struct acceptor *a, struct held *h)
         if (n < 0)
             return;
     }
-}
-
-static uint64_t unsent(const struct held *h)
-{
-    int n = 0;
-    return ioctl(h->fd, SIOCOUTQ, &n) == 0 && n > 0 ? (uint64_t)n : 0;
-}
-
-static void drained(struct acceptor *a, struct held *h)
-{
-    deadline_clear(&a->deadlines, &h->due);
-    if (h->close_after) {
-        last_words(a, h);
-        return;
-    }
-    held_unpoll(a, h);
-    held_wait_request(a, h);
-}
-
-/* The client must take something within write_timeout, and from then on keep up min_rate. */
-static bool reads_too_slowly(const struct acceptor *a, const struct held *h)
-{
-    int64_t grace = (int64_t)a->config->http.write_timeout_ms * NS_PER_MS;
-    if (a->now - h->progress_ns >= grace)
-        return true;
-    if (a->config->http.min_rate == 0)
-        return false;
-    int64_t earned = (int64_t)((double)(h->want - h->have) * 1e9 / a->config->http.min_rate);
-    return a->now - h->since_ns >= grace + earned;
-}
-
-static void watch_drain(struct acceptor *a, struct held *h)
-{
-    uint64_t left = unsent(h);
-    if (left == 0) {
-        drained(a, h);
-        return;
-    }
-    if (left < h->have) {
-        h->have = left;
-        h->progress_ns = a->now;
-    }
-    if (reads_too_slowly(a, h)) {
-        METRIC_INC(a->metrics, deadline_write_total);
-        abort_connection(a, h);
-        return;
-    }
-    deadline_set(&a->deadlines, &h->due, a->now + DRAIN_NS);
-}
-
-static void begin_drain(struct acceptor *a, struct held *h)
-{
-    held_state(a, h, HELD_DRAIN);
-    h->have = h->want = unsent(h);
-    h->progress_ns = a->now;
-    held_poll(a, h, EPOLLIN | EPOLLRDHUP | EPOLLET);
-    deadline_set(&a->deadlines, &h->due, a->now + DRAIN_NS);
 }
 
 /* ---- from and to workers ---- */
@@ -372,9 +311,9 @@ void held_from_worker(struct acceptor *a, struct handover *m)
     struct held *h = from_conn(a, m->fd, &m->conn);
     h->spool_fd = m->spool_fd;
     if (m->conn.wait == WAIT_DRAIN) {
-        begin_drain(a, h);
+        drain_begin(a, h, m->conn.want);
     } else if (m->conn.wait == WAIT_CLOSE) {
-        last_words(a, h);
+        held_last_words(a, h);
     } else if (h->spool_fd >= 0) {
         spool_begin(a, h);
     } else {
@@ -430,10 +369,7 @@ void held_event(struct acceptor *a, struct held *h, uint32_t events)
         read_spool(a, h);
         break;
     case HELD_DRAIN:
-        if (events & EPOLLHUP)
-            held_close(a, h);
-        else if (!h->close_after && (events & EPOLLIN)) /* its next request: so it has read this answer */
-            drained(a, h);
+        drain_event(a, h, events);
         break;
     case HELD_CLOSE:
         drop_rest(a, h);
@@ -500,7 +436,7 @@ void held_due(struct acceptor *a, struct held *h)
         spool_due(a, h);
         break;
     case HELD_DRAIN:
-        watch_drain(a, h);
+        drain_due(a, h);
         break;
     case HELD_CLOSE:
         held_close(a, h);

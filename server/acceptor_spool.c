@@ -15,9 +15,10 @@
 
 enum { PIECE = 64 * 1024, PIECES_A_ROUND = 16 };
 
-static void account(struct acceptor *a, int64_t bytes)
+void spool_account(struct acceptor *a, struct held *h, int64_t bytes)
 {
     a->spooled += (uint64_t)bytes;
+    h->spooled += (uint64_t)bytes;
     atomic_store_explicit(&a->shared->spooled_kb, (uint32_t)(a->spooled / 1024), memory_order_relaxed);
 }
 
@@ -25,7 +26,7 @@ void spool_free(struct acceptor *a, struct held *h)
 {
     if (h->spool_fd >= 0) {
         close(h->spool_fd);
-        account(a, -(int64_t)h->have);
+        spool_account(a, h, -(int64_t)h->spooled);
     }
     h->spool_fd = -1;
     free(h->chunked);
@@ -114,7 +115,7 @@ static enum readiness read_piece(struct acceptor *a, struct held *h, bool *more)
         return READY_UNSEEN;
     }
     h->have += (uint64_t)n;
-    account(a, n);
+    spool_account(a, h, n);
     if (!h->awaits_body)
         return learn(a, h);
     if (h->have >= h->want)
@@ -147,7 +148,7 @@ void spool_begin(struct acceptor *a, struct held *h)
         return;
     }
     h->have = (uint64_t)st.st_size;
-    account(a, st.st_size);
+    spool_account(a, h, st.st_size);
     if (h->request_ns == 0)
         h->request_ns = a->now;
     if (learn(a, h) == READY_YES) {

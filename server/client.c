@@ -28,7 +28,7 @@ enum {
 void client_init(struct client *c, struct worker *w)
 {
     const struct config *conf = w->config;
-    *c = (struct client){.worker = w, .fd = -1, .spool_fd = -1};
+    *c = (struct client){.worker = w, .fd = -1, .spool_fd = -1, .backlog_fd = -1};
     buf_init(&c->in, (size_t)conf->http.max_head + conf->http.max_body + MAX_CHUNK_OVERHEAD + FIRST_READ);
 }
 
@@ -45,8 +45,10 @@ void client_take(struct client *c, const struct handover *m)
     struct buf in = c->in;
     close_fd(&c->fd);
     close_fd(&c->spool_fd);
+    close_fd(&c->backlog_fd);
     buf_reset(&in);
-    *c = (struct client){.worker = w, .fd = m->fd, .conn = m->conn, .spool_fd = m->spool_fd, .in = in};
+    *c = (struct client){
+        .worker = w, .fd = m->fd, .conn = m->conn, .spool_fd = m->spool_fd, .backlog_fd = -1, .in = in};
     c->spooled = c->spool_fd >= 0;
 }
 
@@ -54,6 +56,7 @@ void client_free(struct client *c)
 {
     close_fd(&c->fd);
     close_fd(&c->spool_fd);
+    close_fd(&c->backlog_fd);
     buf_free(&c->in);
 }
 

@@ -32,9 +32,12 @@ struct client {
     int64_t blocked_ns;     /* waited for the client to take the present answer, … */
     uint64_t blocked_bytes; /* … and what it took since it first kept us waiting */
     bool blocked;
-    bool naps;     /* its socket may be slept on (client_nap) */
-    bool quick;    /* its last request came within a nap's time: the next one may, too */
-    uint64_t sent; /* since the socket was last known to hold nothing unsent */
+    int backlog_fd;                   /* memfd: what the client has not taken yet; -1: nothing */
+    uint64_t backlog_at, backlog_end; /* … sent of it, written to it */
+    int64_t taken_ns;                 /* … when the client last took something */
+    bool naps;                        /* its socket may be slept on (client_nap) */
+    bool quick;                       /* its last request came within a nap's time: the next one may, too */
+    uint64_t sent;                    /* since the socket was last known to hold nothing unsent */
 };
 
 enum client_result {
@@ -70,12 +73,14 @@ void client_next(struct client *c);
 /* Whether bytes of a further (pipelined) request are here already. */
 bool client_has_more(const struct client *c);
 
-/* Writes all of it (gathered in one writev where it fits), waiting under the write deadline and minimum rate.
- * 0, or -1 when the client is gone or too slow (c->gone is then set). */
+/* Writes all of it (gathered in one writev where it fits). A client that does not take it within 100 ms keeps
+ * nobody waiting: the rest goes into its backlog, which is sent on by later writes and, after the answer, by
+ * the acceptor. What is more than its share waits under the write deadline and minimum rate. 0, or -1 when
+ * the client is gone or too slow (c->gone is then set). */
 int client_write(struct client *c, struct str head, struct str body);
-/* The same for more pieces; iov[] is used up. */
+/* The same for pieces; alters iov. */
 int client_writev(struct client *c, struct iovec *iov, int n);
-/* As much as the kernel takes now, without waiting: bytes written (0: none now), -1: gone. */
-ssize_t client_write_some(struct client *c, struct str bytes);
+/* Waits until the backlog is sent, under the write deadline. 0, or -1 as above. */
+int client_flush(struct client *c);
 
 #endif

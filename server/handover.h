@@ -31,7 +31,8 @@ enum handover_wait {
     WAIT_REQUEST, /* quiet: the next request */
     WAIT_BODY,  /* the client keeps a large body waiting: spool it (conn.spool_fd holds head and body so far)
                  */
-    WAIT_DRAIN, /* the answer is in the kernel's buffer: watch it go, then as close_after says */
+    WAIT_DRAIN, /* the answer is in the kernel's buffer, and what it did not take in spool_fd from conn.want
+                   on: see that it goes, then as close_after says */
     WAIT_CLOSE, /* answered without reading the whole body: shut down sending, read and drop for a while,
                    close */
 };

@@ -173,6 +173,8 @@ static bool next_is_here(struct worker *w, struct client *c)
 {
     if (client_has_more(c))
         return true;
+    if (c->backlog_fd >= 0)
+        return false;            /* the acceptor has the time to let it read */
     if (c->sent > UNSENT_MOST) { /* less can't be waiting: not worth a system call */
         int unsent = 0;
         if (ioctl(c->fd, SIOCOUTQ, &unsent) == 0 && unsent > UNSENT_MOST)
@@ -188,6 +190,10 @@ static void hand_back(struct worker *w, struct client *c, enum handover_wait wai
 {
     struct handover m = {.kind = HAND_BACK, .conn = c->conn, .fd = c->fd, .spool_fd = c->spool_fd};
     m.conn.wait = (uint8_t)wait;
+    if (wait == WAIT_DRAIN) {
+        m.spool_fd = c->backlog_fd;
+        m.conn.want = c->backlog_at;
+    }
     m.conn.close_after = close_after;
     METRIC_INC(w->metrics, handbacks_total);
     if (tell(w, &m) == 0)
@@ -206,12 +212,12 @@ static bool part_with(struct worker *w, struct client *c)
     ioctl(c->fd, SIOCOUTQ, &unsent);
     ioctl(c->fd, FIONREAD, &unread);
     bool to_drop = c->must_close || c->body_left > 0 || unread > 0 || client_has_more(c);
-    if (!to_drop && unsent <= UNSENT_MOST)
+    if (!to_drop && unsent <= UNSENT_MOST && c->backlog_fd < 0)
         return false;
     if (c->spool_fd >= 0)
         close(c->spool_fd); /* a request that nobody will serve */
     c->spool_fd = -1;
-    hand_back(w, c, to_drop ? WAIT_CLOSE : WAIT_DRAIN, true);
+    hand_back(w, c, to_drop && c->backlog_fd < 0 ? WAIT_CLOSE : WAIT_DRAIN, true);
     return true;
 }
 
@@ -223,6 +229,8 @@ static bool end_connection(struct worker *w, struct client *c, bool may_go_on)
     if (c->gone)
         return false;
     if (c->waits) {
+        if (client_flush(c) < 0) /* one memfd travels: the answers before this request go out first */
+            return false;
         if (client_spool(c, &err)) {
             log_warn("a waiting request can't be spooled: %s", err.text);
             return false;
@@ -233,7 +241,7 @@ static bool end_connection(struct worker *w, struct client *c, bool may_go_on)
     if (!may_go_on)
         return part_with(w, c);
     ioctl(c->fd, SIOCOUTQ, &unsent);
-    hand_back(w, c, unsent > UNSENT_MOST ? WAIT_DRAIN : WAIT_REQUEST, false);
+    hand_back(w, c, unsent > UNSENT_MOST || c->backlog_fd >= 0 ? WAIT_DRAIN : WAIT_REQUEST, false);
     return true;
 }
 

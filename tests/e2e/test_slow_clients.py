@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import time
 
 import pytest
@@ -15,8 +16,8 @@ BIG = '{"model": "m", "messages": [{"role": "user", "content": "' + "x" * 300_00
 class Attackers:
     """N connections that each send `first` at once and then `drip` every 0.5 s (nothing when empty); reads only when told."""
 
-    def __init__(self, port, first, drip=b"", read=False):
-        self.port, self.first, self.drip, self.read = port, first, drip, read
+    def __init__(self, port, first, drip=b"", read=False, n=N):
+        self.port, self.first, self.drip, self.read, self.n = port, first, drip, read, n
         self.gone = 0
 
     async def one(self, until):
@@ -49,7 +50,7 @@ class Attackers:
 
     async def run(self, seconds):
         until = time.monotonic() + seconds
-        await asyncio.gather(*[self.one(until) for _ in range(N)])
+        await asyncio.gather(*[self.one(until) for _ in range(self.n)])
 
 
 def attack(gw, attackers, key, seconds=8, model="m", rate=40):
@@ -95,6 +96,52 @@ def test_slow_readers_of_streams(make_gateway):
     key = gw.make_key()["key"]
     first = chat_bytes(key, "m-chunks50-size100000", stream=True)
     assert_served(attack(gw, Attackers(gw.port, first, b"", False), key))
+
+
+BIG_ANSWERS = ', { name = "big"; type = "virtual"; virtual = { chunks = 80; chunk_bytes = 50000; }; }'
+BIG_MODEL = ', { name = "big"; targets = ( { provider = "big"; model = "v"; } ); }'
+
+
+class Waves:
+    """30 attackers a second for 4 s."""
+
+    def __init__(self, port, first):
+        self.waves = [Attackers(port, first, n=30) for _ in range(4)]
+
+    async def run(self, seconds):
+        tasks = []
+        for i, wave in enumerate(self.waves):
+            tasks.append(asyncio.ensure_future(wave.run(seconds - i)))
+            await asyncio.sleep(1)
+        await asyncio.gather(*tasks)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_slow_readers_of_more_than_the_kernel_holds(make_gateway, stream):
+    """Such an answer leaves its worker, too: the provider's 32 places would else be taken by the first wave."""
+    gw = make_gateway(workers=(8, 64, 4), providers=BIG_ANSWERS, models=BIG_MODEL)
+    key = gw.make_key()["key"]
+    honest = attack(gw, Waves(gw.port, chat_bytes(key, "big", stream=stream)), key, rate=20)
+    assert honest.served() >= 0.99
+    assert gw.metric("aigw_requests_2xx_total") >= honest.status.count(200) + 80  # more than two waves
+
+
+def test_a_slow_reader_gets_all_of_its_answer(make_gateway, upstream):
+    """What the kernel did not take is kept and sent on, and the connection goes on to the next request."""
+    gw = make_gateway(workers=(2, 8, 1))
+    key = gw.make_key()["key"]
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        s.connect(("127.0.0.1", gw.port))
+        s.sendall(chat_bytes(key, "m-size6000000"))
+        wait_until(lambda: upstream.answered == 1)
+        wait_until(lambda: not [x for x in gw.lines()["lines"] if x["role"] == "worker" and x["state"] == "busy"])
+        got = b""
+        while len(got) < 6_000_000 or not got.endswith(b"}"):
+            got += s.recv(65536)
+        assert got.count(b"w") >= 6_000_000
+        s.sendall(chat_bytes(key))
+        assert s.recv(100).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize("kind", ["slow head", "slow body", "slow small body", "idle", "silent"])

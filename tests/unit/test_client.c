@@ -307,6 +307,49 @@ static void a_large_answer_is_written_whole(void **state)
     free(p);
 }
 
+static unsigned lose_patience(struct fixture *f)
+{
+    f->client.blocked_ns += 100 * NS_PER_MS;
+    return WORKER_TIMEOUT;
+}
+
+/* What a slow reader does not take keeps nobody waiting, and goes out later, in order. */
+static void a_slow_readers_answer_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    size_t n = 900 << 10;
+    char *p = big_body(n);
+    drained = 0;
+    f->hook = lose_patience;
+    assert_int_equal(client_write(&f->client, (struct str){p, n - 9}, STR_NULL), 0);
+    assert_true(f->client.backlog_fd >= 0);
+    unsigned waits = f->waits;
+    assert_int_equal(client_write(&f->client, (struct str){p + n - 9, 9}, STR_NULL), 0);
+    assert_int_equal(f->waits, waits);
+    assert_true(f->client.backlog_at < f->client.backlog_end);
+    f->hook = drain;
+    assert_int_equal(client_flush(&f->client), 0);
+    assert_int_equal(f->client.backlog_fd, -1);
+    drain(f);
+    assert_int_equal(drained, n);
+    free(p);
+}
+
+/* A client that takes nothing at all for the write deadline is given up, with a backlog, too. */
+static void a_backlog_does_not_wait_for_ever(void **state)
+{
+    struct fixture *f = *state;
+    size_t n = 900 << 10;
+    char *p = big_body(n);
+    f->hook = lose_patience;
+    assert_int_equal(client_write(&f->client, (struct str){p, n}, STR_NULL), 0);
+    f->client.taken_ns -= 21 * NS_PER_SEC;
+    assert_int_equal(client_write(&f->client, STR("more"), STR_NULL), -1);
+    assert_true(f->client.gone);
+    assert_int_equal(counted(&f->worker.metrics->deadline_write_total), 1);
+    free(p);
+}
+
 static unsigned stall(struct fixture *f)
 {
     f->client.blocked_ns += 20 * NS_PER_SEC;
@@ -322,7 +365,7 @@ static void a_slow_reader_is_dropped(void **state)
     assert_int_equal(client_write(&f->client, (struct str){p, n}, STR_NULL), -1);
     assert_true(f->client.gone);
     assert_int_equal(counted(&f->worker.metrics->deadline_write_total), 1);
-    assert_int_equal(client_write_some(&f->client, STR("x")), -1);
+    assert_int_equal(client_write(&f->client, STR("x"), STR_NULL), -1);
     free(p);
 }
 
@@ -341,6 +384,8 @@ int main(void)
         CASE(clients_that_leave),
         CASE(a_large_answer_is_written_whole),
         CASE(a_slow_reader_is_dropped),
+        CASE(a_slow_readers_answer_is_kept),
+        CASE(a_backlog_does_not_wait_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
