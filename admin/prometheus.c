@@ -99,7 +99,8 @@ static void gauges(struct buf *b, const struct snapshot *n)
     single(b, "uptime_seconds", "gauge", n->uptime_ns / 1000000, 3, "Since the master's start");
     single(b, "ledger_lag_rows", "gauge", n->lag_rows, 0, "Usage rows not yet in the store");
     single(b, "store_full", "gauge", n->store_full, 0, "1 while the usage store takes no rows");
-    single(b, "spooled_bytes", "gauge", (uint64_t)n->spooled_kb * 1024, 0, "Slow bodies and unread answers held in memory");
+    single(b, "spooled_bytes", "gauge", (uint64_t)n->spooled_kb * 1024, 0,
+           "Slow bodies and unread answers held in memory");
 }
 
 /* One metric over all providers: places is the number's decimal places. */
