@@ -272,7 +272,9 @@ void pool_event(struct acceptor *a, struct pool_worker *w)
     int rc;
     while ((rc = handover_recv(w->fd, &m)) == 1)
         heard(a, w, &m);
-    if (rc == 0 || (errno != EAGAIN && errno != EPROTO))
+    if (rc < 0 && errno == EPROTO) /* a connection came that no descriptor was left for */
+        tell(w, HAND_ASK);
+    else if (rc == 0 || errno != EAGAIN)
         remove_worker(a, w);
     serve_queue(a);
 }

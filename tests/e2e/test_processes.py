@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -429,6 +430,22 @@ def test_systemd_protocols(make_gateway, tmp_path):
     gw.proc.send_signal(signal.SIGTERM)
     assert notify.recv(500).startswith(b"STOPPING=1")
     assert gw.proc.wait(5) == 0
+
+
+def test_a_connection_that_no_descriptor_is_left_for_costs_no_worker(make_gateway, upstream):
+    gw = make_gateway(workers=(1, 1, 1))
+    key = gw.make_key()["key"]
+    body = json.dumps({"model": "m-delay300", "messages": [{"role": "user", "content": "hi"}]})
+    client = Raw(gw.port).send(request_bytes(key, body))
+    wait_until(lambda: upstream.in_flight == 1)
+    (acceptor,) = gw.pids("acceptor")
+    soft, hard = resource.prlimit(acceptor, resource.RLIMIT_NOFILE)
+    resource.prlimit(acceptor, resource.RLIMIT_NOFILE, (3, hard))
+    assert client.answer()[0] == 200
+    assert client.s.recv(1) == b""  # handed back, and lost for want of a descriptor
+    resource.prlimit(acceptor, resource.RLIMIT_NOFILE, (soft, hard))
+    assert gw.chat(key, timeout=5).status == 200
+    client.s.close()
 
 
 def test_the_pool_grows_before_it_is_exhausted(make_gateway):
