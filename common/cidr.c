@@ -50,3 +50,11 @@ bool cidr_match(const struct cidr *c, const struct sockaddr_storage *peer)
     }
     return family == c->family && bits_equal(c->addr, addr, c->bits);
 }
+
+bool cidr_match_any(const struct cidr list[], size_t n, const struct sockaddr_storage *peer)
+{
+    for (size_t i = 0; i < n; i++)
+        if (cidr_match(&list[i], peer))
+            return true;
+    return false;
+}

@@ -157,6 +157,7 @@ const struct conf_provider *config_provider(const struct config *c, struct str n
 /* 0/-1: "10.0.0.0/8", "::1", "fd00::/8". */
 int cidr_parse(struct str s, struct cidr *out);
 bool cidr_match(const struct cidr *c, const struct sockaddr_storage *peer);
+bool cidr_match_any(const struct cidr list[], size_t n, const struct sockaddr_storage *peer);
 
 /* The annotated sample file and the man page's settings section, both from settings.def. */
 void config_print_sample(void);

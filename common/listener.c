@@ -176,10 +176,3 @@ void listener_name(int fd, char *text, size_t size)
     else
         snprintf(text, size, "%s:%u", ip, ntohs(a.in.sin_port));
 }
-
-void listener_peer(const struct sockaddr_storage *peer, char *text, size_t size)
-{
-    union address a;
-    memcpy(&a.room, peer, sizeof a.room);
-    write_ip(&a, text, size);
-}

@@ -20,7 +20,5 @@ int listener_accept(int fd, struct sockaddr_storage *peer, unsigned user_timeout
 bool listener_is_at(int fd, const char *address, uint16_t port);
 /* "127.0.0.1:8080", "[::1]:8080" or "unix:/path" as bound (a port 0 has become a real one). */
 void listener_name(int fd, char *text, size_t size);
-/* "127.0.0.1" or "::1" of a peer, "unix" where it has no address. */
-void listener_peer(const struct sockaddr_storage *peer, char *text, size_t size);
 
 #endif

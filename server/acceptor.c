@@ -33,14 +33,6 @@ static void watch(struct acceptor *a, int fd, void *source, uint32_t events)
 
 /* ---- accepting ---- */
 
-static bool is_balancer(const struct conf_listen *l, const struct sockaddr_storage *peer)
-{
-    for (size_t i = 0; i < l->n_proxy_from; i++)
-        if (cidr_match(&l->proxy_from[i], peer))
-            return true;
-    return false;
-}
-
 /* Full: somebody who waits for nothing makes room, else the newcomer is told. */
 static bool has_room(struct acceptor *a, struct held *h)
 {
@@ -53,11 +45,12 @@ static bool has_room(struct acceptor *a, struct held *h)
 
 static void accepted(struct acceptor *a, int fd, uint16_t index, const struct sockaddr_storage *peer)
 {
+    const struct conf_listen *l = &a->config->listen[index];
     struct held *h = held_new(a, fd, index, peer);
     METRIC_INC(a->metrics, connections_total);
     if (!has_room(a, h))
         return;
-    if (is_balancer(&a->config->listen[index], peer))
+    if (cidr_match_any(l->proxy_from, l->n_proxy_from, peer)) /* a balancer */
         held_wait_proxy(a, h);
     else
         held_wait_request(a, h);

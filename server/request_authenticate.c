@@ -81,10 +81,8 @@ static enum step dead(struct request *r, const char *code, const char *what)
 static bool address_allowed(const struct request *r)
 {
     const struct key_record *k = &r->key;
-    for (size_t i = 0; i < k->n_cidrs && i < KEY_MAX_CIDRS; i++)
-        if (cidr_match(&k->cidrs[i], &r->client->conn.peer))
-            return true;
-    return k->n_cidrs == 0;
+    size_t n = k->n_cidrs < KEY_MAX_CIDRS ? k->n_cidrs : KEY_MAX_CIDRS;
+    return n == 0 || cidr_match_any(k->cidrs, n, &r->client->conn.peer);
 }
 
 /* A known key: may it be used now, from here? */

@@ -19,17 +19,10 @@
 
 enum { EVENTS = 128, ACCEPTS_A_ROUND = 16, TICK_MS = 1000 };
 
-static bool is_balancer(const struct conf_listen *l, const struct sockaddr_storage *peer)
-{
-    for (size_t i = 0; i < l->n_proxy_from; i++)
-        if (cidr_match(&l->proxy_from[i], peer))
-            return true;
-    return false;
-}
-
 static void accept_some(struct tls_process *t, const struct tls_side *side)
 {
     uint16_t index = (uint16_t)(side - t->listening);
+    const struct conf_listen *l = &t->config->listen[index];
     for (int i = 0; i < ACCEPTS_A_ROUND; i++) {
         struct sockaddr_storage peer;
         int fd = listener_accept(side->fd, &peer, t->config->http.write_timeout_ms);
@@ -40,7 +33,8 @@ static void accept_some(struct tls_process *t, const struct tls_side *side)
             close(fd);
             continue;
         }
-        session_new(t, index, fd, &peer, is_balancer(&t->config->listen[index], &peer));
+        bool from_balancer = cidr_match_any(l->proxy_from, l->n_proxy_from, &peer);
+        session_new(t, index, fd, &peer, from_balancer);
     }
 }
 

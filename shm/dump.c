@@ -68,14 +68,6 @@ bool dump_line_in_use(const struct shm_line *l)
     return atomic_load(&l->state) != LINE_FREE;
 }
 
-unsigned dump_held(const struct shm_line *l)
-{
-    unsigned n = 0;
-    for (unsigned k = 0; k < LINE_PLACES; k++)
-        n += atomic_load(&l->held[k]) != 0;
-    return n;
-}
-
 double dump_owed_ms(uint64_t tat, int64_t now_ns)
 {
     uint64_t now = now_ns > 0 ? (uint64_t)now_ns : 0;

@@ -30,7 +30,6 @@ struct dump_text {
 struct dump_text dump_printable(const char *field, size_t size); /* up to NUL or size, unprintables as '?' */
 const char *dump_kind_name(unsigned kind);
 bool dump_line_in_use(const struct shm_line *l);
-unsigned dump_held(const struct shm_line *l);
 double dump_owed_ms(uint64_t tat, int64_t now_ns);
 
 #endif
