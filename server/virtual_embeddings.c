@@ -63,15 +63,18 @@ static void put_embedding(struct buf *b, struct str input, size_t index, size_t 
     buf_add(b, STR("]}"));
 }
 
-/* How many inputs the value stands for: a string or a list of token numbers is one. 0: none. */
+/* How many inputs the value stands for: a string or a list of token numbers is one. 0: none, or a mixture. */
 static size_t input_count(struct json_value input)
 {
     size_t at = 0;
-    struct json_value first;
+    struct json_value first, next;
     if (input.type == JSON_STRING)
         return 1;
     if (input.type != JSON_ARRAY || !json_next(input.raw, &at, NULL, &first))
         return 0;
+    while (json_next(input.raw, &at, NULL, &next))
+        if (next.type != first.type)
+            return 0;
     return first.type == JSON_NUMBER ? 1 : input.count;
 }
 

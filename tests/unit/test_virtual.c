@@ -309,6 +309,8 @@ static void embeddings_are_unit_vectors(void **state)
     assert_int_equal(a.head.status, 400);
     ask("/embeddings", "{\"model\":\"e\",\"input\":[]}");
     assert_int_equal(a.head.status, 400);
+    ask("/embeddings", "{\"model\":\"e\",\"input\":[\"a\",1]}");
+    assert_int_equal(a.head.status, 400);
 }
 
 static void the_other_endpoints_answer(void **state)
