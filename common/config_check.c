@@ -6,9 +6,13 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/limits.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <pwd.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -117,6 +121,41 @@ static int check_listeners(struct reader *r, bool full)
     return 0;
 }
 
+/* Whether that user may read the file, asked as that user: the only way that knows groups and folders, too.
+ */
+static bool user_can_read(const struct passwd *pw, const char *file)
+{
+    gid_t groups[NGROUPS_MAX];
+    int n = getgroups(NGROUPS_MAX, groups);
+    bool can = n >= 0 && initgroups(pw->pw_name, pw->pw_gid) == 0 && setegid(pw->pw_gid) == 0 &&
+               seteuid(pw->pw_uid) == 0 && faccessat(AT_FDCWD, file, R_OK, AT_EACCESS) == 0;
+    if (seteuid(0) || setegid(0) || (n >= 0 && setgroups((size_t)n, groups)))
+        abort(); /* half somebody else: nobody to go on as */
+    return can;
+}
+
+/* The other files are read before a process of ours becomes the user; aigw-admin is started as him. */
+static int check_admin_user(struct reader *r)
+{
+    const struct config *c = r->config;
+    const struct conf_tls *tls = &c->admin.tls;
+    const struct passwd *pw = c->user && tls->on && geteuid() == 0 ? getpwnam(c->user) : NULL;
+    if (!pw)
+        return 0;
+    if (!user_can_read(pw, tls->key))
+        return config_complain(r, "admin.tls.key", "the user \"%s\" can't read %s; chown it to that user",
+                               c->user, tls->key);
+    if (!user_can_read(pw, tls->certificate))
+        return config_complain(r, "admin.tls.certificate",
+                               "the user \"%s\" can't read %s; let everybody read it", c->user,
+                               tls->certificate);
+    if (tls->client_ca && !user_can_read(pw, tls->client_ca))
+        return config_complain(r, "admin.tls.client_ca",
+                               "the user \"%s\" can't read %s; let everybody read it", c->user,
+                               tls->client_ca);
+    return 0;
+}
+
 static int check_admin(struct reader *r, bool full)
 {
     const struct config *c = r->config;
@@ -131,7 +170,7 @@ static int check_admin(struct reader *r, bool full)
             return config_complain(r, "admin.port",
                                    "%s port %u is clients' already (listen[%zu]); choose another",
                                    c->admin.address, c->admin.port, i);
-    return full ? check_tls(r, &c->admin.tls, "admin") : 0;
+    return full && (check_tls(r, &c->admin.tls, "admin") || check_admin_user(r)) ? -1 : 0;
 }
 
 /* ---- numbers that depend on each other */

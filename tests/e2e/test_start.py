@@ -1,6 +1,7 @@
 """Starting: what stands in the way is refused, with what to do about it, and leaves the gateway that runs alone."""
 
 import os
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -120,3 +121,21 @@ def test_a_passed_socket_without_a_listener_is_refused(make_gateway):
         s.listen()
         said = refused(gw, fds=[s.fileno()])
         assert f"127.0.0.1:{s.getsockname()[1]} was passed to us" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+def test_a_key_that_the_admin_program_could_not_read_is_told(tmp_path):
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        pem, key = f"{folder}/cert.pem", f"{folder}/key.pem"
+        certificate = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+        subprocess.run([*certificate, "-keyout", key, "-out", pem], check=True, capture_output=True)
+        with open(f"{folder}/aigw.conf", "w") as f:
+            f.write(f'user = "nobody";\nadmin = {{ tls = {{ certificate = "{pem}"; key = "{key}"; }}; }};')
+        check = [os.path.join(BUILD, "aigw"), "-t", "-c", f.name]
+        os.chmod(key, 0o600)
+        p = subprocess.run(check, capture_output=True, text=True)
+        assert p.returncode == 1
+        assert f'aigw.conf:2: admin.tls.key: the user "nobody" can\'t read {key}; chown it to that user' in p.stderr
+        shutil.chown(key, "nobody")
+        assert subprocess.run(check, capture_output=True, text=True).returncode == 0
