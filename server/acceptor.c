@@ -67,7 +67,7 @@ static void pause_listeners(struct acceptor *a, bool on)
     }
 }
 
-void acceptor_accept(struct acceptor *a, const struct listening *l)
+bool acceptor_accept(struct acceptor *a, const struct listening *l)
 {
     for (int i = 0; i < ACCEPTS_A_ROUND && l->fd >= 0; i++) {
         struct sockaddr_storage peer;
@@ -80,8 +80,9 @@ void acceptor_accept(struct acceptor *a, const struct listening *l)
         if (no_room && !held_shed(a))
             pause_listeners(a, true);
         if (!no_room || a->paused)
-            return;
+            return false;
     }
+    return l->fd >= 0;
 }
 
 /* A connection whose TLS ends in another process of ours. */

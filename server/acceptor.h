@@ -178,7 +178,7 @@ void acceptor_hear(struct acceptor *a);
 void acceptor_configure(struct acceptor *a, const struct config *c);
 void acceptor_listen(struct acceptor *a, uint16_t index, int fd);
 void acceptor_stop_listening(struct acceptor *a);
-/* All connections that wait on the listener. */
-void acceptor_accept(struct acceptor *a, const struct listening *l);
+/* Connections that wait on the listener. True: there may be more. */
+bool acceptor_accept(struct acceptor *a, const struct listening *l);
 
 #endif

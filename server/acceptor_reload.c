@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { MOST_ROUNDS = 100 }; /* of accepting: more than a backlog holds */
+
 /* The text was checked by the master; here it is read without credentials, for its listeners and limits. */
 static void take_config(struct acceptor *a, const struct control *m)
 {
@@ -35,12 +37,19 @@ static void take_listener(struct acceptor *a, struct control *m)
     m->fd = -1;
 }
 
+/* What waits on the listeners is taken in before they go. */
+static void accept_all(struct acceptor *a)
+{
+    for (size_t i = 0; i < MAX_LISTENERS; i++)
+        for (int round = 0; round < MOST_ROUNDS && acceptor_accept(a, &a->listening[i]); round++)
+            ;
+}
+
 /* A listener that stays is the same socket under another descriptor; what waits on one that goes is taken in
  * first. */
 static void change_over(struct acceptor *a, uint32_t generation)
 {
-    for (size_t i = 0; i < MAX_LISTENERS; i++)
-        acceptor_accept(a, &a->listening[i]);
+    accept_all(a);
     acceptor_stop_listening(a);
     if (a->next) {
         acceptor_configure(a, a->next);
@@ -58,8 +67,7 @@ static void change_over(struct acceptor *a, uint32_t generation)
 
 static void stop(struct acceptor *a)
 {
-    for (size_t i = 0; i < MAX_LISTENERS; i++)
-        acceptor_accept(a, &a->listening[i]);
+    accept_all(a);
     acceptor_stop_listening(a);
     a->draining = true;
     held_drain(a);

@@ -432,6 +432,20 @@ def test_systemd_protocols(make_gateway, tmp_path):
     assert gw.proc.wait(5) == 0
 
 
+def test_whoever_waits_at_the_door_is_served_before_it_closes(gw):
+    key = gw.make_key()["key"]
+    (acceptor,) = gw.pids("acceptor")
+    os.kill(acceptor, signal.SIGSTOP)
+    clients = [Raw(gw.port).send(request_bytes(key)) for _ in range(300)]
+    gw.proc.send_signal(signal.SIGTERM)
+    wait_until(lambda: "stopping" in gw.log_text())
+    os.kill(acceptor, signal.SIGCONT)
+    assert [c.answer()[0] for c in clients] == [200] * 300
+    for c in clients:
+        c.s.close()
+    assert gw.proc.wait(10) == 0
+
+
 def test_a_connection_that_no_descriptor_is_left_for_costs_no_worker(make_gateway, upstream):
     gw = make_gateway(workers=(1, 1, 1))
     key = gw.make_key()["key"]
