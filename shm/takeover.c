@@ -102,6 +102,7 @@ static void end_line(const struct segment *s, uint32_t slot)
         return;
     atomic_store(&l->state, LINE_DEAD);
     atomic_store(&l->place_intent, 0);
+    atomic_store(&l->inserting, 0); /* the table is counted as a whole */
     for (unsigned k = 0; k < LINE_PLACES; k++)
         atomic_store(&l->held[k], 0);
     scoreboard_settle(s, slot);
