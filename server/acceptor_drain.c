@@ -15,6 +15,14 @@
 
 #define LOOK_NS (250 * NS_PER_MS) /* how often a slow reader is looked at */
 
+/* While there is a rest: level-triggered, so that a client that makes much room is sent on to in the next
+ * round, too; and nothing but room, because a further request would be told again and again. Then only that
+ * request counts. */
+static uint32_t events_for(const struct held *h)
+{
+    return h->rest_at < h->rest_end ? EPOLLOUT : EPOLLIN | EPOLLRDHUP | EPOLLET;
+}
+
 enum { PIECE = 64 * 1024, PIECES_A_ROUND = 16 };
 
 static uint64_t unread(const struct held *h)
@@ -71,9 +79,14 @@ static bool send_rest(struct acceptor *a, struct held *h)
 
 void drain_due(struct acceptor *a, struct held *h)
 {
+    bool had_rest = h->rest_at < h->rest_end;
     if (!send_rest(a, h)) {
         held_close(a, h);
         return;
+    }
+    if (had_rest && h->rest_at == h->rest_end) {
+        held_unpoll(a, h);
+        held_poll(a, h, events_for(h));
     }
     uint64_t left = unread(h);
     if (left == 0) {
@@ -114,7 +127,7 @@ void drain_begin(struct acceptor *a, struct held *h, uint64_t from)
     }
     h->have = h->want = unread(h);
     h->progress_ns = a->now;
-    held_poll(a, h, EPOLLIN | EPOLLRDHUP | EPOLLET | (h->rest_at < h->rest_end ? EPOLLOUT : 0u));
+    held_poll(a, h, events_for(h));
     deadline_set(&a->deadlines, &h->due, a->now + LOOK_NS);
 }
 
