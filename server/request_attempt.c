@@ -35,6 +35,8 @@ static enum step begin(struct request *r, uint16_t provider, struct str model)
     r->target_model = model;
     r->attempts++;
     show(r, provider);
+    log_debug("request %s: attempt %u: %s to provider %s, model " STR_FMT, r->id, r->attempts,
+              endpoint_name(r->match.endpoint), r->worker->config->providers[provider].name, STR_ARG(model));
     return request_record_begin(r);
 }
 
