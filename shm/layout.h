@@ -20,7 +20,13 @@
 #define SHM_MAGIC   UINT64_C(0x31304d4853574741) /* "AGWSHM01" read as bytes */
 #define SHM_VERSION 1
 
-enum { SHM_RING_ROWS = 8, SHM_STAGE_ROWS = 4096, SHM_PROBES = 64, SHM_LINE_BYTES = 256, SHM_SLOT_BYTES = 64 };
+enum {
+    SHM_RING_ROWS = 8,
+    SHM_STAGE_ROWS = 16384,
+    SHM_PROBES = 64,
+    SHM_LINE_BYTES = 256,
+    SHM_SLOT_BYTES = 64
+};
 
 /* Bounds of the table's size (a line names a slot in 20 bits) and of the file's. */
 #define SHM_MAX_TABLE (UINT32_C(1) << 20)

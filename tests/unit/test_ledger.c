@@ -85,7 +85,7 @@ static bool publish(const struct segment *s, uint32_t slot, uint64_t number)
 }
 
 /* How often each (slot, number) is in the store. */
-enum { SLOTS = 8, NUMBERS = 20000 };
+enum { SLOTS = 8, NUMBERS = 64 * 1024 };
 struct census {
     uint8_t times[SLOTS][NUMBERS];
     uint64_t rows, killed;
