@@ -13,6 +13,11 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+/* make check-valgrind sets it: valgrind doesn't know seccomp(2). */
+#ifndef AIGW_WITHOUT_FILTER
+#define AIGW_WITHOUT_FILTER 0
+#endif
+
 #ifdef __SANITIZE_ADDRESS__
 enum { SANITIZED = 1 }; /* its leak checker looks at us from outside, from a process that it starts */
 #else
@@ -74,7 +79,7 @@ int confine_early(struct error *err)
 
 int confine(struct error *err)
 {
-    if (SANITIZED)
+    if (SANITIZED || AIGW_WITHOUT_FILTER)
         return 0;
     if (seccomp_api_get() < API_KILL_PROCESS) { /* an old kernel, or valgrind: the filter is a second wall */
         log_warn("this system can't filter system calls as wanted: going on without");

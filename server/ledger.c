@@ -19,7 +19,6 @@
 #include "ledger_collect.h"
 #include "ledger_commit.h"
 #include "log.h"
-#include "mem.h"
 #include "metrics.h"
 #include "process.h"
 #include "ring.h"
@@ -304,7 +303,8 @@ void ledger_main(const struct heritage *h)
 {
     process_enter(h, "ledger");
     struct error err = {""};
-    struct ledger *l = mem_alloc(sizeof *l);
+    static struct ledger ledger; /* outlives this stack frame: the other thread may be busy when we end */
+    struct ledger *l = &ledger;
     pthread_condattr_t attr;
     pthread_t committing;
     l->h = h;
