@@ -6,6 +6,7 @@
 #include "buf.h"
 #include "config_settings.h"
 #include "mem.h"
+#include "provider_types.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,6 +45,22 @@ char *config_file_text(const char *file, size_t *n, struct error *err)
     return text.p;
 }
 
+/* Where the vendor's own API begins. */
+static void complete_base_url(struct config *c, struct conf_provider *p)
+{
+    const struct provider_type *type = provider_type(p->type);
+    if (p->base_url || !type)
+        return;
+    p->base_url = type->base_url;
+    if (strcmp(p->type, "bedrock") == 0 && p->region)
+        p->base_url = arena_printf(&c->arena, "https://bedrock-runtime.%s.amazonaws.com", p->region).p;
+    if (strcmp(p->type, "vertex") == 0)
+        p->base_url = !p->location || strcmp(p->location, "global") == 0 ? "https://aiplatform.googleapis.com"
+                      : strcmp(p->location, "us") == 0 || strcmp(p->location, "eu") == 0
+                          ? arena_printf(&c->arena, "https://aiplatform.%s.rep.googleapis.com", p->location).p
+                          : arena_printf(&c->arena, "https://%s-aiplatform.googleapis.com", p->location).p;
+}
+
 /* What the file leaves out as a whole, and what follows from other settings. */
 static void complete(struct config *c)
 {
@@ -54,6 +71,7 @@ static void complete(struct config *c)
     for (size_t i = 0; i < c->n_providers; i++) {
         struct conf_provider *p = &c->providers[i];
         p->has_key = strcmp(p->type, "virtual") != 0 && (p->api_key_env || p->api_key_file);
+        complete_base_url(c, p);
         p->timeouts.connect = p->timeouts.connect ? p->timeouts.connect : c->timeouts.connect;
         p->timeouts.first_byte = p->timeouts.first_byte ? p->timeouts.first_byte : c->timeouts.first_byte;
         p->timeouts.idle = p->timeouts.idle ? p->timeouts.idle : c->timeouts.idle;

@@ -49,12 +49,20 @@ struct conf_virtual { /* provider type "virtual": how it behaves; everything det
     const char *replay;                    /* folder of recorded answers: MODEL.json, MODEL.sse */
 };
 
+enum conf_responses { RESPONSES_AUTO, RESPONSES_TRUE, RESPONSES_FALSE };
+
 struct conf_provider {
     const char *name;
-    const char *type; /* "openai" | "virtual" */
-    const char *base_url;
-    bool has_key; /* a credential is in the secrets region under this provider's name */
+    const char *type;     /* provider_types.h */
+    const char *base_url; /* given, or the vendor's own; NULL: virtual */
+    bool has_key;         /* a credential is in the secrets region under this provider's name */
     const char *api_key_env, *api_key_file;
+    const char *api_version;        /* azure, anthropic */
+    const char *project, *location; /* vertex */
+    const char *credentials_file;   /* vertex; its content is the secret provider_secret(name, "file") */
+    const char *region, *role_url;  /* bedrock */
+    const char *access_key_env, *secret_key_env, *session_token_env; /* … "access", "secret", "session" */
+    enum conf_responses responses;
     const char *ca_file; /* NULL: the system's */
     struct conf_timeouts timeouts;
     uint32_t max_in_flight; /* 0: half of the workers that others leave (all but the spare ones for an only
@@ -77,6 +85,7 @@ struct conf_model {
     size_t n_targets;
     struct price price; /* known: overrides the table */
     uint32_t context_window, max_output;
+    bool strict; /* a parameter that the target can't honour is refused */
 };
 
 enum cache_scope { CACHE_SCOPE_KEY, CACHE_SCOPE_TEAM, CACHE_SCOPE_GLOBAL };
@@ -105,10 +114,15 @@ struct config {
         uint32_t idle_timeout_ms;  /* keep-alive */
         uint32_t write_timeout_ms; /* without any progress of an answer */
         uint32_t max_connections;
-        uint32_t spool_bytes; /* all slow large bodies together */
+        uint32_t spool_bytes;  /* all slow large bodies together */
+        uint32_t heartbeat_ms; /* a silent stream gets a comment; 0: never */
     } http;
     struct conf_timeouts timeouts; /* default of providers */
     uint32_t drain_timeout_ms;
+    struct {
+        bool fetch, allow_private;
+        uint32_t max_bytes, timeout_ms;
+    } media;
     struct {
         bool enabled;
         enum cache_scope scope;

@@ -203,6 +203,44 @@ static int check_user(struct reader *r)
 
 /* ---- providers and models */
 
+/* Settings that only some types have. */
+static int check_belongs(struct reader *r, size_t i, const char *path)
+{
+    static const struct {
+        const char *setting, *types;
+    } own[] = {
+        {"api_version", "azure anthropic"}, {"project", "vertex"},         {"location", "vertex"},
+        {"credentials_file", "vertex"},     {"region", "bedrock"},         {"role_url", "bedrock"},
+        {"access_key_env", "bedrock"},      {"secret_key_env", "bedrock"}, {"session_token_env", "bedrock"},
+    };
+    const char *type = r->config->providers[i].type;
+    const config_setting_t *given = config_setting_get_elem(config_lookup(&r->lib, "providers"), (unsigned)i);
+    for (size_t k = 0; k < sizeof(own) / sizeof(own[0]); k++) {
+        char below[PATH_TEXT];
+        snprintf(below, sizeof(below), "%s.%s", path, own[k].setting);
+        if (config_setting_get_member(given, own[k].setting) && !strstr(own[k].types, type))
+            return config_complain(r, below, "a provider of type \"%s\" has no such setting; take it out",
+                                   type);
+    }
+    return 0;
+}
+
+/* Settings that go together, or not. */
+static int check_pairs(struct reader *r, const struct conf_provider *p, const char *path)
+{
+    bool key = p->api_key_env || p->api_key_file;
+    if (!p->access_key_env != !p->secret_key_env)
+        return config_complain(r, path, "access_key_env and secret_key_env go together; give both, or none");
+    if (p->session_token_env && !p->access_key_env)
+        return config_complain(r, path,
+                               "session_token_env goes with access_key_env and secret_key_env; add them");
+    if (key && p->access_key_env)
+        return config_complain(r, path, "both an API key and an access key are given; keep one of them");
+    if (key && p->credentials_file)
+        return config_complain(r, path, "both an API key and credentials_file are given; keep one of them");
+    return 0;
+}
+
 static int check_provider(struct reader *r, size_t i, bool full)
 {
     const struct conf_provider *p = &r->config->providers[i];
@@ -213,8 +251,12 @@ static int check_provider(struct reader *r, size_t i, bool full)
         if (strcmp(r->config->providers[k].name, p->name) == 0)
             return config_complain(r, path, "the name \"%s\" is providers[%zu]'s already; choose another",
                                    p->name, k);
+    if (strcmp(p->type, "bedrock") == 0 && !p->region)
+        return config_complain(r, path, "region is missing; add region = \"us-east-1\"; (or another)");
     if (!is_virtual && !p->base_url)
         return config_complain(r, path, "base_url is missing; add base_url = \"https://…\";");
+    if (check_belongs(r, i, path) != 0 || check_pairs(r, p, path) != 0)
+        return -1;
     if (p->api_key_env && p->api_key_file)
         return config_complain(r, path, "both api_key_env and api_key_file are given; keep one of them");
     snprintf(below, sizeof(below), "%s.ca_file", path);
@@ -262,6 +304,31 @@ int config_check(struct reader *r, bool full)
 
 /* ---- credentials */
 
+/* A provider's further secrets; `setting` names where it comes from. */
+static int load_further(struct reader *r, size_t i, const char *part, const char *setting,
+                        const char *variable, const char *file)
+{
+    struct error why;
+    char path[PATH_TEXT], name[PATH_TEXT];
+    if (!variable && !file)
+        return 0;
+    secret_name(name, sizeof(name), r->config->providers[i].name, part);
+    int result = variable ? secret_from_env(name, variable, &why) : secret_from_whole_file(name, file, &why);
+    snprintf(path, sizeof(path), "providers[%zu].%s", i, setting);
+    return result == 0 ? 0 : config_complain(r, path, "%s", why.text);
+}
+
+static int load_further_secrets(struct reader *r, size_t i)
+{
+    const struct conf_provider *p = &r->config->providers[i];
+    return load_further(r, i, "file", "credentials_file", NULL, p->credentials_file) ||
+                   load_further(r, i, "access", "access_key_env", p->access_key_env, NULL) ||
+                   load_further(r, i, "secret", "secret_key_env", p->secret_key_env, NULL) ||
+                   load_further(r, i, "session", "session_token_env", p->session_token_env, NULL)
+               ? -1
+               : 0;
+}
+
 static int load_secret(struct reader *r, size_t i)
 {
     const struct conf_provider *p = &r->config->providers[i];
@@ -279,7 +346,7 @@ int config_load_secrets(struct reader *r)
 {
     secret_begin();
     for (size_t i = 0; i < r->config->n_providers; i++)
-        if (load_secret(r, i) != 0) {
+        if (load_secret(r, i) != 0 || load_further_secrets(r, i) != 0) {
             secret_abort();
             return -1;
         }

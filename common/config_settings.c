@@ -9,6 +9,7 @@ typedef __typeof__(((struct config *)0)->admin) section_ADMIN;
 typedef __typeof__(((struct config *)0)->workers) section_WORKERS;
 typedef __typeof__(((struct config *)0)->http) section_HTTP;
 typedef struct conf_timeouts section_TIMEOUTS;
+typedef __typeof__(((struct config *)0)->media) section_MEDIA;
 typedef __typeof__(((struct config *)0)->cache) section_CACHE;
 typedef __typeof__(((struct config *)0)->limits) section_LIMITS;
 typedef __typeof__(((struct config *)0)->ledger) section_LEDGER;

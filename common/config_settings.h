@@ -18,6 +18,7 @@ enum section {
     WORKERS,
     HTTP,
     TIMEOUTS,
+    MEDIA,
     CACHE,
     LIMITS,
     LEDGER,
@@ -51,6 +52,7 @@ enum text_check {
     TEXT_URL,      /* http(s)://host[:port][/path] */
     TEXT_PROVIDER, /* a provider's name */
     TEXT_MODEL,    /* a provider's model, or "*" */
+    TEXT_WORD,     /* letters, digits, '.', '_', ':' and '-' */
     TEXT_PATTERN,  /* a model's name, may end in '*' */
 };
 

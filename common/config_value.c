@@ -227,6 +227,11 @@ int config_check_text(struct reader *r, enum text_check check, const char **text
         return check_url(r, text, path);
     case TEXT_PROVIDER:
         return check_provider(r, *text, path);
+    case TEXT_WORD:
+        if (**text && strlen(*text) < 128 && all_of(*text, "._-:", true))
+            return 0;
+        return config_complain(r, path, "\"%.64s\" does not do; use letters, digits, '.', '_', ':' and '-'",
+                               *text);
     case TEXT_MODEL:
     case TEXT_PATTERN:
         return check_model(r, *text, check == TEXT_PATTERN, path);

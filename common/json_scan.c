@@ -363,6 +363,25 @@ int json_next(struct str raw, size_t *at, struct str *name, struct json_value *v
     return 1;
 }
 
+struct json_value json_member(struct json_value v, const char *name)
+{
+    struct json_value found = {.type = JSON_ABSENT}, member;
+    struct str is;
+    if (v.type != JSON_OBJECT)
+        return found;
+    for (size_t at = 0; json_next(v.raw, &at, &is, &member) == 1;)
+        if (json_string_is(is, str_of(name)))
+            found = member;
+    return found;
+}
+
+struct json_value json_root(struct str text)
+{
+    struct scan s = scan_of(text);
+    struct json_value v = {.type = JSON_ABSENT};
+    return scan_text(&s, 0, &v) ? (struct json_value){.type = JSON_ABSENT} : v;
+}
+
 struct str json_text(struct json_value v, struct arena *a)
 {
     if (v.type != JSON_STRING || v.raw.n < 2)

@@ -41,6 +41,12 @@ int json_validate(struct str text, struct error *err);
  */
 int json_next(struct str raw, size_t *at, struct str *name, struct json_value *value);
 
+/* The member of that name of a validated object, the last one where there are several; JSON_ABSENT: none, or
+ * v is no object. Walks over the whole object: meant for small ones. */
+struct json_value json_member(struct json_value v, const char *name);
+/* The value that a validated text is. */
+struct json_value json_root(struct str text);
+
 /* The decoded text of a JSON_STRING value: the slice itself when nothing is escaped, else a copy in the
  * arena. May hold NUL bytes (\u0000): the caller checks where that matters. */
 struct str json_text(struct json_value v, struct arena *a);

@@ -140,6 +140,25 @@ static bool is_credential(const char *path)
            !strchr(path + folder.n + 1, '/');
 }
 
+static int read_whole(int fd, const char *path, char *text, size_t size, struct str *out, struct error *err)
+{
+    size_t n = 0;
+    for (;;) {
+        ssize_t got = read(fd, text + n, size - n);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return error_errno(err, "%s", path);
+        if (got == 0)
+            break;
+        n += (size_t)got;
+        if (n == size)
+            return error_set(err, "%s is too large for a credential (at most %zu bytes)", path, size - 1);
+    }
+    *out = (struct str){text, n};
+    return n > 0 ? 0 : error_set(err, "%s is empty; put the credential into it", path);
+}
+
 static int read_first_line(int fd, const char *path, char *line, size_t size, struct str *out,
                            struct error *err)
 {
@@ -164,7 +183,7 @@ static int read_first_line(int fd, const char *path, char *line, size_t size, st
     return 0;
 }
 
-static int from_open_file(const char *name, const char *path, int fd, struct error *err)
+static int from_open_file(const char *name, const char *path, int fd, bool whole, struct error *err)
 {
     struct stat st;
     if (fstat(fd, &st) != 0)
@@ -176,14 +195,15 @@ static int from_open_file(const char *name, const char *path, int fd, struct err
                          (unsigned)(st.st_mode & 07777));
     char line[PAGE] = {0};
     struct str value;
-    int result = read_first_line(fd, path, line, sizeof(line), &value, err);
+    int result = whole ? read_whole(fd, path, line, sizeof(line), &value, err)
+                       : read_first_line(fd, path, line, sizeof(line), &value, err);
     if (result == 0)
-        result = take(name, value, path, err);
+        result = whole ? put(staging ? WAITING : IN_USE, name, value, err) : take(name, value, path, err);
     OPENSSL_cleanse(line, sizeof(line));
     return result;
 }
 
-int secret_from_file(const char *name, const char *path, struct error *err)
+static int from_file(const char *name, const char *path, bool whole, struct error *err)
 {
     if (secret_init(err) != 0)
         return -1;
@@ -191,9 +211,25 @@ int secret_from_file(const char *name, const char *path, struct error *err)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return error_errno(err, "%s", path);
-    int result = from_open_file(name, path, fd, err);
+    int result = from_open_file(name, path, fd, whole, err);
     close(fd);
     return result;
+}
+
+int secret_from_file(const char *name, const char *path, struct error *err)
+{
+    return from_file(name, path, false, err);
+}
+
+int secret_from_whole_file(const char *name, const char *path, struct error *err)
+{
+    return from_file(name, path, true, err);
+}
+
+/* No provider's name has a '#'. */
+void secret_name(char *name, size_t size, const char *provider, const char *part)
+{
+    snprintf(name, size, "%s#%s", provider, part);
 }
 
 struct str secret_get(const char *name)

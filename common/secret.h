@@ -14,6 +14,10 @@ int secret_init(struct error *err);
 int secret_from_env(const char *name, const char *variable, struct error *err);
 /* The first line of a file that only its owner can read. */
 int secret_from_file(const char *name, const char *path, struct error *err);
+/* The whole file, which may have several lines (a service account's key). */
+int secret_from_whole_file(const char *name, const char *path, struct error *err);
+/* The name of a provider's further secret ("access", "file" …), for the functions here. */
+void secret_name(char *name, size_t size, const char *provider, const char *part);
 /* Empty when there is none (or after secret_forget). Never log it. */
 struct str secret_get(const char *name);
 void secret_forget(void);

@@ -22,6 +22,11 @@ enum endpoint {
     EP_NATIVE, /* /{provider}/… */
     EP_HEALTHZ,
     EP_READYZ,
+    EP_MESSAGES,      /* Anthropic's */
+    EP_COUNT_TOKENS,  /* Anthropic's /v1/messages/count_tokens */
+    EP_GENERATE,      /* Google's :generateContent and :streamGenerateContent */
+    EP_COUNT_CONTENT, /* Google's :countTokens */
+    EP_EMBED_CONTENT, /* Google's :embedContent and :batchEmbedContents */
 };
 
 enum dialect { DIALECT_OPENAI, DIALECT_ANTHROPIC, DIALECT_GOOGLE };

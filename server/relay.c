@@ -344,7 +344,7 @@ static enum step tell_error(struct attempt *a, struct str body)
             headers_of_retry(r, ms > 0 ? ms : 1000);
         return answer_whole(r, status, "application/json", body);
     }
-    a->dialect->read_error(r, status, body, &f);
+    a->dialect->read_error(r, status, a->head, body, &f);
     f.retry_after_ms = retry_after_ms(a);
     return answer_failure(r, &f);
 }

@@ -158,7 +158,7 @@ static enum step end_with_error(struct stream *s)
     meter_failed(s);
     METRIC_INC(r->worker->metrics, upstream_error_total);
     log_warn("request %s: provider %s: error inside of a stream", r->id, s->a->conf->name);
-    s->a->dialect->read_error(r, 502, s->error_data, &f);
+    s->a->dialect->read_error(r, 502, NULL, s->error_data, &f);
     r->flags |= USAGE_CUT;
     if (r->head_sent && answer_piece(r, gathered(s)) != 0)
         return relay_client_gone(s->a, s->text_bytes);

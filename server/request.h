@@ -67,6 +67,7 @@ struct request {
     uint64_t prompt_estimate; /* tokens */
     uint64_t output_estimate;
 
+    struct chat_request *chat;      /* the neutral form, once a translation was needed (chat_dialect.h) */
     const struct conf_model *route; /* NULL: an endpoint without a model */
     struct {
         uint16_t provider;

@@ -229,7 +229,8 @@ static bool is_error(struct json_value v)
     return v.type == JSON_OBJECT || v.type == JSON_STRING;
 }
 
-static void read_error(struct request *r, int status, struct str body, struct failure *f);
+static void read_error(struct request *r, int status, const struct http_head *headers, struct str body,
+                       struct failure *f);
 
 static int read_answer(struct request *r, struct str answer, struct failure *f)
 {
@@ -243,7 +244,7 @@ static int read_answer(struct request *r, struct str answer, struct failure *f)
     }
     /* an object that has an "error" beside its content (responses have one, null or not) is an answer */
     if (is_error(v[V_ERROR]) && v[V_CHOICES].type == JSON_ABSENT && v[V_OBJECT].type == JSON_ABSENT) {
-        read_error(r, 502, answer, f);
+        read_error(r, 502, NULL, answer, f);
         return -1;
     }
     read_usage(r, v[V_USAGE]);
@@ -411,12 +412,14 @@ static const char *text_or_null(struct request *r, struct json_value v)
 }
 
 /* {"error":{…}}, {"error":"…"}, {"message":"…"}, {"detail":"…"}; anything else has no message of use. */
-static void read_error(struct request *r, int status, struct str body, struct failure *f)
+static void read_error(struct request *r, int status, const struct http_head *headers, struct str body,
+                       struct failure *f)
 {
     static const char *const paths[] = {"error.message", "error.type", "error.code", "error.param",
                                         "error",         "message",    "detail"};
     enum { MESSAGE, TYPE, CODE, PARAM, PLAIN, TOP, DETAIL, COUNT };
     struct json_value v[COUNT];
+    (void)headers;
     *f = (struct failure){.status = status};
     if (json_scan(body, paths, COUNT, v, NULL) == 0) {
         static const int order[] = {MESSAGE, PLAIN, TOP, DETAIL};

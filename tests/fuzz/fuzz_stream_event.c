@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_init(&a);
     check_event(EP_CHAT, in, &a);
     check_event(EP_RESPONSES, in, &a);
-    provider_openai.read_error(&r, 500, in, &f);
+    provider_openai.read_error(&r, 500, NULL, in, &f);
     CHECK(f.message.n > 0);
     bool valid = json_scan(in, NULL, 0, NULL, NULL) == 0;
     bool taken = provider_openai.read_answer(&r, in, &f) == 0;

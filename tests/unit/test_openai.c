@@ -306,7 +306,7 @@ static void errors_keep_what_the_provider_said(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct failure f;
         request(EP_CHAT, "", "");
-        provider_openai.read_error(&r, 418, str_of(cases[i].body), &f);
+        provider_openai.read_error(&r, 418, NULL, str_of(cases[i].body), &f);
         assert_int_equal(f.status, 418);
         assert_str(f.message, cases[i].message);
         assert_str(str_of(f.type), cases[i].type ? cases[i].type : "");

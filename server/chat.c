@@ -1,0 +1,409 @@
+/* The neutral form's own business: arrays in the arena, what a request means once it is read, and the small
+ * conversions that several dialects share. Run by workers only. */
+#include "chat.h"
+
+#include "base64.h"
+#include "hash.h"
+#include "json_write.h"
+
+#include <string.h>
+
+/* ---- building */
+
+void chat_set_param(struct chat_request *c, enum chat_param p, const char *name, struct json_value value)
+{
+    if (value.type != JSON_ABSENT && value.type != JSON_NULL)
+        c->params[p] = (struct chat_param_value){name, value.raw};
+}
+
+/* Room for one more of `size` bytes: arrays grow by doubling, at 1, 2, 4 …; zeroed. */
+static void *grow(void **p, size_t n, size_t size, struct arena *a)
+{
+    if ((n & (n - 1)) == 0) { /* a power of two, or 0: full */
+        char *more = arena_alloc(a, (n ? 2 * n : 1) * size);
+        if (n > 0)
+            memcpy(more, *p, n * size);
+        *p = more;
+    }
+    void *element = (char *)*p + n * size;
+    memset(element, 0, size);
+    return element;
+}
+
+#define GROW(array, n, a)                                                       \
+    ({                                                                          \
+        void *grown_ = (array);                                                 \
+        __typeof__(array) element_ = grow(&grown_, (n), sizeof(*(array)), (a)); \
+        (array) = grown_;                                                       \
+        (n)++;                                                                  \
+        element_;                                                               \
+    })
+
+void chat_add_extra(struct chat_request *c, struct arena *a, struct str name)
+{
+    GROW(c->extras, c->n_extras, a)->name = name;
+}
+
+struct chat_message *chat_add_message(struct chat_request *c, struct arena *a, enum chat_role role)
+{
+    struct chat_message *m = GROW(c->messages, c->n_messages, a);
+    m->role = role;
+    return m;
+}
+
+struct chat_part *chat_add_part(struct chat_part **p, size_t *n, struct arena *a, enum chat_part_kind kind)
+{
+    struct chat_part *part = GROW(*p, *n, a);
+    part->kind = kind;
+    return part;
+}
+
+struct chat_tool *chat_add_tool(struct chat_request *c, struct arena *a)
+{
+    struct chat_tool *t = GROW(c->tools, c->n_tools, a);
+    t->strict = -1;
+    return t;
+}
+
+struct chat_choice *chat_add_choice(struct chat_answer *answer, struct arena *a)
+{
+    return GROW(answer->choices, answer->n_choices, a);
+}
+
+void chat_add_stop(struct chat_request *c, struct arena *a, struct str text)
+{
+    *GROW(c->stop, c->n_stop, a) = text;
+}
+
+void chat_add_allowed(struct chat_request *c, struct arena *a, struct str name)
+{
+    *GROW(c->allowed, c->n_allowed, a) = name;
+}
+
+/* ---- what a request means once it is read */
+
+static bool is_empty(const struct chat_part *p)
+{
+    return p->kind == PART_TEXT && p->text.n == 0 && p->signature.n == 0;
+}
+
+static void drop_empty_parts(struct chat_message *m)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < m->n_parts; i++)
+        if (!is_empty(&m->parts[i]))
+            m->parts[kept++] = m->parts[i];
+    m->n_parts = kept;
+}
+
+static void append_parts(struct chat_message *to, const struct chat_message *from, struct arena *a)
+{
+    struct chat_part *all = arena_alloc(a, (to->n_parts + from->n_parts) * sizeof(*all) + 1);
+    if (to->n_parts > 0)
+        memcpy(all, to->parts, to->n_parts * sizeof(*all));
+    if (from->n_parts > 0)
+        memcpy(all + to->n_parts, from->parts, from->n_parts * sizeof(*all));
+    to->parts = all;
+    to->n_parts += from->n_parts;
+}
+
+/* Neighbours of the same role are one turn, but for participants with different names. System messages stay
+ * apart: where they stand may matter to nobody, that they are several may. */
+static void merge(struct chat_request *c, struct arena *a)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < c->n_messages; i++) {
+        struct chat_message *m = &c->messages[i], *last = kept > 0 ? &c->messages[kept - 1] : NULL;
+        drop_empty_parts(m);
+        if (m->n_parts == 0)
+            continue;
+        if (last && last->role == m->role && m->role != CHAT_SYSTEM && str_eq(last->name, m->name))
+            append_parts(last, m, a);
+        else
+            c->messages[kept++] = *m;
+    }
+    c->n_messages = kept;
+}
+
+/* Place of the call with that id in the assistant's turn; SIZE_MAX: it is not there. */
+static size_t call_place(const struct chat_message *turn, struct str id)
+{
+    for (size_t i = 0; turn && i < turn->n_parts; i++)
+        if (turn->parts[i].kind == PART_TOOL_CALL && str_eq(turn->parts[i].id, id))
+            return i;
+    return SIZE_MAX;
+}
+
+/* Results first, in the order of their calls; everything else behind, in its own order. */
+static void results_first(struct chat_message *m, const struct chat_message *before)
+{
+    for (size_t i = 1; i < m->n_parts; i++) { /* insertion sort: stable, and turns are short */
+        struct chat_part p = m->parts[i];
+        if (p.kind != PART_TOOL_RESULT)
+            continue;
+        size_t place = call_place(before, p.id), at = i;
+        while (at > 0 && (m->parts[at - 1].kind != PART_TOOL_RESULT ||
+                          (place != SIZE_MAX && call_place(before, m->parts[at - 1].id) > place)))
+            at--;
+        memmove(&m->parts[at + 1], &m->parts[at], (i - at) * sizeof(p));
+        m->parts[at] = p;
+    }
+}
+
+/* A result is named after the nearest earlier call of its id. */
+static void name_results(struct chat_request *c, size_t turn)
+{
+    struct chat_message *m = &c->messages[turn];
+    for (size_t i = 0; i < m->n_parts; i++) {
+        struct chat_part *p = &m->parts[i];
+        for (size_t t = turn; p->kind == PART_TOOL_RESULT && p->name.n == 0 && t-- > 0;) {
+            size_t place = call_place(&c->messages[t], p->id);
+            if (place != SIZE_MAX)
+                p->name = c->messages[t].parts[place].name;
+        }
+    }
+}
+
+static bool has_marks(const struct chat_request *c)
+{
+    for (size_t i = 0; i < c->n_tools; i++)
+        if (c->tools[i].cache_control.n > 0)
+            return true;
+    for (size_t i = 0; i < c->n_messages; i++)
+        for (size_t k = 0; k < c->messages[i].n_parts; k++)
+            if (c->messages[i].parts[k].cache_control.n > 0)
+                return true;
+    return false;
+}
+
+void chat_settle(struct chat_request *c, struct arena *a)
+{
+    merge(c, a);
+    for (size_t i = 0; i < c->n_messages; i++) {
+        if (c->messages[i].role != CHAT_USER)
+            continue;
+        results_first(&c->messages[i], i > 0 ? &c->messages[i - 1] : NULL);
+        name_results(c, i);
+    }
+    if (!c->params[PARAM_CACHE_CONTROL].name && has_marks(c))
+        c->params[PARAM_CACHE_CONTROL] = (struct chat_param_value){"cache_control", STR("true")};
+}
+
+/* ---- what several dialects share */
+
+struct str chat_arguments(struct str arguments, struct arena *a)
+{
+    while (arguments.n > 0 && strchr(" \t\r\n", arguments.p[0]) && arguments.p[0])
+        arguments.p++, arguments.n--;
+    if (arguments.n == 0)
+        return STR("{}");
+    if (arguments.p[0] == '{' && json_validate(arguments, NULL) == 0)
+        return arguments;
+    size_t max = 6 * arguments.n + 16;
+    struct buf b = {.p = arena_alloc(a, max), .cap = max, .max = max};
+    struct json_writer w = json_writer(&b);
+    json_open(&w, '{');
+    json_member_str(&w, "_raw", arguments);
+    json_close(&w, '}');
+    return buf_str(&b);
+}
+
+bool chat_data_url(struct str url, struct str *mime, struct str *data)
+{
+    static const struct str marker = STR(";base64");
+    if (!str_starts(url, STR("data:")))
+        return false;
+    const char *comma = memchr(url.p, ',', url.n);
+    if (!comma)
+        return false;
+    struct str head = {url.p + 5, (size_t)(comma - url.p) - 5};
+    if (!str_ends(head, marker))
+        return false;
+    head.n -= marker.n;
+    const char *semicolon = head.n > 0 ? memchr(head.p, ';', head.n) : NULL;
+    *mime = (struct str){head.p, semicolon ? (size_t)(semicolon - head.p) : head.n};
+    *data = (struct str){comma + 1, url.n - (size_t)(comma + 1 - url.p)};
+    return true;
+}
+
+struct str chat_media_type(struct str data)
+{
+    static const struct {
+        struct str base64, mime;
+    } kinds[] = {
+        {STR("iVBORw0KGgo"), STR("image/png")},   {STR("/9j/"), STR("image/jpeg")},
+        {STR("R0lGODlh"), STR("image/gif")},      {STR("R0lGODdh"), STR("image/gif")},
+        {STR("JVBERi0"), STR("application/pdf")}, {STR("Qk"), STR("image/bmp")},
+    };
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (str_starts(data, kinds[i].base64))
+            return kinds[i].mime;
+    if (str_starts(data, STR("UklGR")) && data.n > 16) /* RIFF: what kind is told at byte 8 */
+        return memcmp(data.p + 11, "XRUJQ", 5) == 0 || memcmp(data.p + 10, "XRUJQ", 5) == 0 ||
+                       memmem(data.p, 16, "XRUJQ", 5) || memmem(data.p, 16, "V0VCU", 5)
+                   ? STR("image/webp")
+                   : STR("audio/wav");
+    return STR_NULL;
+}
+
+struct str chat_make_id(struct arena *a, const char *prefix)
+{
+    static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    uint8_t noise[24];
+    char id[25] = "";
+    static uint64_t fallback;
+    if (random_bytes(noise, sizeof(noise)) < 0)
+        memset(noise, (int)++fallback, sizeof(noise));
+    for (size_t i = 0; i < sizeof(noise); i++)
+        id[i] = digits[noise[i] % (sizeof(digits) - 1)];
+    return arena_printf(a, "%s%s", prefix, id);
+}
+
+struct str chat_text(const struct chat_part *parts, size_t n, struct str between, struct arena *a)
+{
+    size_t total = 0, texts = 0;
+    const struct chat_part *only = NULL;
+    for (size_t i = 0; i < n; i++)
+        if (parts[i].kind == PART_TEXT) {
+            total += parts[i].text.n + between.n;
+            texts++;
+            only = &parts[i];
+        }
+    if (texts == 0)
+        return STR_NULL;
+    if (texts == 1)
+        return only->text;
+    struct buf b = {.p = arena_alloc(a, total), .cap = total, .max = total};
+    for (size_t i = 0; i < n; i++)
+        if (parts[i].kind == PART_TEXT) {
+            if (b.n > 0)
+                buf_add(&b, between);
+            buf_add(&b, parts[i].text);
+        }
+    return buf_str(&b);
+}
+
+bool chat_has(const struct chat_part *parts, size_t n, enum chat_part_kind kind)
+{
+    for (size_t i = 0; i < n; i++)
+        if (parts[i].kind == kind)
+            return true;
+    return false;
+}
+
+bool chat_request_has(const struct chat_request *c, enum chat_part_kind kind)
+{
+    for (size_t i = 0; i < c->n_messages; i++)
+        for (size_t k = 0; k < c->messages[i].n_parts; k++) {
+            const struct chat_part *p = &c->messages[i].parts[k];
+            if (p->kind == kind || (p->kind == PART_TOOL_RESULT && chat_has(p->parts, p->n_parts, kind)))
+                return true;
+        }
+    return false;
+}
+
+const struct chat_tool *chat_tool(const struct chat_request *c, struct str name)
+{
+    for (size_t i = 0; i < c->n_tools; i++)
+        if (str_eq(c->tools[i].name, name))
+            return &c->tools[i];
+    return NULL;
+}
+
+bool chat_tool_allowed(const struct chat_request *c, struct str name)
+{
+    for (size_t i = 0; i < c->n_allowed; i++)
+        if (str_eq(c->allowed[i], name))
+            return true;
+    return c->n_allowed == 0;
+}
+
+const char *chat_finish_name(enum chat_finish f)
+{
+    switch (f) {
+    case FINISH_NONE:
+        return NULL;
+    case FINISH_LENGTH:
+        return "length";
+    case FINISH_TOOL_CALLS:
+        return "tool_calls";
+    case FINISH_CONTENT_FILTER:
+    case FINISH_REFUSAL:
+        return "content_filter";
+    case FINISH_STOP:
+    case FINISH_STOP_SEQUENCE:
+    case FINISH_PAUSE:
+    case FINISH_ERROR:
+        break;
+    }
+    return "stop";
+}
+
+/* ---- an answer told as a stream */
+
+static void emit_part(const struct chat_part *p, uint32_t choice, uint32_t *tool,
+                      void (*emit)(void *arg, const struct chat_delta *d), void *arg)
+{
+    struct chat_delta d = {.choice = choice, .signature = p->signature, .signer = p->signer};
+    switch (p->kind) {
+    case PART_TEXT:
+        d.kind = DELTA_TEXT;
+        d.text = p->text;
+        break;
+    case PART_THINKING:
+        d.kind = DELTA_THINKING;
+        d.text = p->text;
+        break;
+    case PART_REDACTED:
+        d.kind = DELTA_REDACTED;
+        d.data = p->data;
+        break;
+    case PART_REFUSAL:
+        d.kind = DELTA_REFUSAL;
+        d.text = p->text;
+        break;
+    case PART_IMAGE:
+        d.kind = DELTA_IMAGE;
+        d.data = p->data;
+        d.mime = p->mime;
+        d.url = p->url;
+        break;
+    case PART_TOOL_CALL:
+        d.kind = DELTA_TOOL;
+        d.tool = *tool;
+        d.id = p->id;
+        d.name = p->name;
+        emit(arg, &d);
+        d = (struct chat_delta){
+            .kind = DELTA_ARGUMENTS, .choice = choice, .tool = (*tool)++, .text = p->arguments};
+        break;
+    default: /* no answer has any */
+        return;
+    }
+    emit(arg, &d);
+}
+
+void chat_answer_deltas(const struct chat_answer *answer, void (*emit)(void *arg, const struct chat_delta *d),
+                        void *arg)
+{
+    struct chat_delta d = {
+        .kind = DELTA_START, .id = answer->id, .model = answer->model, .created = answer->created};
+    emit(arg, &d);
+    for (size_t i = 0; i < answer->n_choices; i++) {
+        const struct chat_choice *c = &answer->choices[i];
+        uint32_t choice = (uint32_t)i, tool = 0;
+        for (size_t k = 0; k < c->n_parts; k++)
+            emit_part(&c->parts[k], choice, &tool, emit, arg);
+        if (c->logprobs.n > 0)
+            emit(arg, &(struct chat_delta){.kind = DELTA_LOGPROBS, .choice = choice, .json = c->logprobs});
+        if (c->annotations.n > 0)
+            emit(arg,
+                 &(struct chat_delta){.kind = DELTA_ANNOTATIONS, .choice = choice, .json = c->annotations});
+        emit(arg, &(struct chat_delta){.kind = DELTA_FINISH,
+                                       .choice = choice,
+                                       .finish = c->finish,
+                                       .stop_sequence = c->stop_sequence});
+    }
+    if (answer->usage_known)
+        emit(arg, &(struct chat_delta){.kind = DELTA_USAGE, .usage = answer->usage});
+}

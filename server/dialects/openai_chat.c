@@ -1,0 +1,4 @@
+/* Comes with its own commit. */
+#include "chat_dialect.h"
+
+const struct chat_dialect dialect_chat = {.name = "chat"};

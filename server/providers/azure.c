@@ -1,0 +1,4 @@
+/* Comes with its own commit. */
+#include "provider.h"
+
+const struct provider provider_azure = {.type = "azure"};
