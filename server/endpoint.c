@@ -30,6 +30,10 @@ static const struct route {
     {STR("/v1/embeddings"), EXACT, M_POST, EP_EMBEDDINGS, "POST"},
     {STR("/v1/responses"), EXACT, M_POST, EP_RESPONSES, "POST"},
     {STR("/v1/responses"), UNDER, M_GET | M_POST | M_DELETE, EP_RESPONSES, "GET, POST, DELETE"},
+    {STR("/v1/messages"), EXACT, M_POST, EP_MESSAGES, "POST"},
+    {STR("/v1/messages/count_tokens"), EXACT, M_POST, EP_COUNT_TOKENS, "POST"},
+    {STR("/v1beta/models"), EXACT, M_GET, EP_MODELS, "GET"},
+    {STR("/v1beta/models"), UNDER, M_GET, EP_MODEL, "GET"},
     {STR("/v1/models"), EXACT, M_GET, EP_MODELS, "GET"},
     {STR("/v1/models"), UNDER, M_GET, EP_MODEL, "GET"},
     {STR("/v1/moderations"), EXACT, M_POST, EP_MODERATIONS, "POST"},
@@ -85,6 +89,47 @@ static bool path_ambiguous(struct str path)
     return path.n == 0 || path.p[0] != '/';
 }
 
+/* Google's methods stand behind the model's name: /v1beta/models/NAME:method. */
+static const struct method {
+    struct str name;
+    enum endpoint endpoint;
+    bool stream, batch;
+} methods_of_google[] = {
+    {STR("generateContent"), EP_GENERATE, false, false},
+    {STR("streamGenerateContent"), EP_GENERATE, true, false},
+    {STR("countTokens"), EP_COUNT_CONTENT, false, false},
+    {STR("embedContent"), EP_EMBED_CONTENT, false, false},
+    {STR("batchEmbedContents"), EP_EMBED_CONTENT, false, true},
+};
+
+/* True: the path is one of them, known or not. */
+static bool match_google(struct endpoint_match *m, unsigned method, struct str path)
+{
+    static const struct str prefixes[] = {STR("/v1beta/models/"), STR("/v1/models/")};
+    for (size_t i = 0; i < 2; i++) {
+        const char *colon = str_starts(path, prefixes[i]) ? memrchr(path.p, ':', path.n) : NULL;
+        struct str verb = {colon ? colon + 1 : NULL, colon ? path.n - (size_t)(colon + 1 - path.p) : 0};
+        size_t from = prefixes[i].n;
+        for (size_t k = 0; colon && k < sizeof(methods_of_google) / sizeof(methods_of_google[0]); k++) {
+            const struct method *g = &methods_of_google[k];
+            if (!str_eq(verb, g->name) || colon == path.p + from)
+                continue;
+            *m = (struct endpoint_match){
+                .endpoint = g->endpoint,
+                .dialect = DIALECT_GOOGLE,
+                .rest = {path.p + from - 8, path.n - from + 8}, /* from "/models/" on */
+                .model = {path.p + from, (size_t)(colon - path.p) - from},
+                .stream = g->stream,
+                .batch = g->batch};
+            if (method != M_POST)
+                *m =
+                    (struct endpoint_match){.dialect = DIALECT_GOOGLE, .wrong_method = true, .allow = "POST"};
+            return true;
+        }
+    }
+    return method == M_POST && str_starts(path, prefixes[0]); /* a method that we don't know */
+}
+
 static bool route_matches(const struct route *t, struct str path)
 {
     if (!str_starts(path, t->path))
@@ -128,6 +173,8 @@ struct endpoint_match endpoint_match(struct str method, struct str path)
     if (path_ambiguous(path))
         return m;
     unsigned bit = method_bit(method);
+    if (match_google(&m, bit, path))
+        return m;
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
         const struct route *t = &routes[i];
         if (!route_matches(t, path))
@@ -138,7 +185,9 @@ struct endpoint_match endpoint_match(struct str method, struct str path)
             return m;
         }
         m.endpoint = t->endpoint;
-        size_t skip = t->endpoint == EP_MODEL ? t->path.n + 1 : strlen("/v1");
+        size_t skip = t->endpoint == EP_MODEL            ? t->path.n + 1
+                      : str_starts(path, STR("/v1beta")) ? strlen("/v1beta")
+                                                         : strlen("/v1");
         if (t->endpoint != EP_HEALTHZ && t->endpoint != EP_READYZ)
             m.rest = (struct str){path.p + skip, path.n - skip};
         return m;
@@ -147,9 +196,43 @@ struct endpoint_match endpoint_match(struct str method, struct str path)
     return m;
 }
 
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+struct str percent_decoded(struct str s, struct arena *a)
+{
+    char *p = arena_alloc(a, s.n + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        int hi = i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1, lo = i + 2 < s.n ? hex_digit(s.p[i + 2]) : -1;
+        if (s.p[i] != '%' || hi < 0 || lo < 0) {
+            p[n++] = s.p[i];
+            continue;
+        }
+        p[n++] = (char)(hi << 4 | lo);
+        i += 2;
+    }
+    return (struct str){p, n};
+}
+
 bool endpoint_is_metered(enum endpoint e)
 {
-    return e == EP_CHAT || e == EP_COMPLETIONS || e == EP_EMBEDDINGS || e == EP_RESPONSES;
+    return endpoint_generates(e) || e == EP_EMBEDDINGS || e == EP_EMBED_CONTENT;
+}
+
+bool endpoint_generates(enum endpoint e)
+{
+    return e == EP_CHAT || e == EP_COMPLETIONS || e == EP_RESPONSES || e == EP_MESSAGES || e == EP_GENERATE;
+}
+
+bool endpoint_counts_tokens(enum endpoint e)
+{
+    return e == EP_COUNT_TOKENS || e == EP_COUNT_CONTENT;
 }
 
 const char *endpoint_name(enum endpoint e)
@@ -171,6 +254,11 @@ const char *endpoint_name(enum endpoint e)
         [EP_NATIVE] = "native",
         [EP_HEALTHZ] = "healthz",
         [EP_READYZ] = "readyz",
+        [EP_MESSAGES] = "messages",
+        [EP_COUNT_TOKENS] = "count_tokens",
+        [EP_GENERATE] = "generate_content",
+        [EP_COUNT_CONTENT] = "count_content",
+        [EP_EMBED_CONTENT] = "embed_content",
     };
     return (size_t)e < sizeof(names) / sizeof(names[0]) ? names[e] : "unknown";
 }

@@ -18,6 +18,10 @@ enum member {
     N,
     MESSAGES,
     INPUT,
+    CONTENTS,
+    OUTPUT_MAXIMUM,
+    OUTPUT_MAXIMUM_SNAKE,
+    CANDIDATES,
     MEMBERS
 };
 
@@ -32,6 +36,10 @@ static const char *const members[MEMBERS] = {
     [N] = "n",
     [MESSAGES] = "messages",
     [INPUT] = "input",
+    [CONTENTS] = "contents",
+    [OUTPUT_MAXIMUM] = "generationConfig.maxOutputTokens",
+    [OUTPUT_MAXIMUM_SNAKE] = "generation_config.max_output_tokens",
+    [CANDIDATES] = "generationConfig.candidateCount",
 };
 
 enum { MAX_N = 128 };
@@ -85,6 +93,8 @@ static bool model_required(const struct request *r)
     case EP_CHAT:
     case EP_COMPLETIONS:
     case EP_EMBEDDINGS:
+    case EP_MESSAGES:
+    case EP_COUNT_TOKENS:
         return true;
     case EP_RESPONSES:
         return str_eq(r->match.rest, STR("/responses"));
@@ -93,8 +103,29 @@ static bool model_required(const struct request *r)
     }
 }
 
+/* Google names model and method in the path. A "model" in the body must not be another one. */
+static bool in_path(const struct request *r)
+{
+    return r->match.model.n > 0;
+}
+
+static enum step check_path_model(struct request *r, const struct json_value *v)
+{
+    struct str model = percent_decoded(r->match.model, r->arena), told;
+    if (v->type == JSON_STRING) {
+        told = json_text(*v, r->arena);
+        if (str_starts(told, STR("models/")))
+            told = (struct str){told.p + 7, told.n - 7};
+        if (!str_eq(told, model))
+            return bad(r, "model", "invalid_value", "'model' is another one than the path names.");
+    }
+    return take_model(r, model);
+}
+
 static enum step check_model(struct request *r, const struct json_value *v)
 {
+    if (in_path(r))
+        return check_path_model(r, v);
     if (!present(v)) {
         if (model_required(r))
             return bad(r, NULL, NULL, "A model must be named: 'model' is missing.");
@@ -114,6 +145,8 @@ static enum step check_stream(struct request *r, const struct json_value v[MEMBE
     if (present(&v[INCLUDE_USAGE]) && !is_bool(&v[INCLUDE_USAGE]))
         return wrong_type(r, INCLUDE_USAGE, "a boolean");
     r->stream = v[STREAM].type == JSON_TRUE;
+    if (in_path(r))
+        r->stream = r->match.stream;
     if (v[STREAM_OPTIONS].type == JSON_OBJECT && !r->stream && r->match.endpoint == EP_CHAT)
         return bad(r, "stream_options", NULL, "'stream_options' goes with 'stream': true only.");
     r->wants_usage = v[INCLUDE_USAGE].type == JSON_TRUE;
@@ -124,7 +157,8 @@ static enum step check_stream(struct request *r, const struct json_value v[MEMBE
  */
 static void forget_foreign(struct json_value v[MEMBERS])
 {
-    static const enum member numbers[] = {MAX_TOKENS, MAX_COMPLETION_TOKENS, MAX_OUTPUT_TOKENS, N};
+    static const enum member numbers[] = {MAX_TOKENS,     MAX_COMPLETION_TOKENS, MAX_OUTPUT_TOKENS, N,
+                                          OUTPUT_MAXIMUM, OUTPUT_MAXIMUM_SNAKE,  CANDIDATES};
     if (v[MODEL].type != JSON_STRING)
         v[MODEL].type = JSON_ABSENT;
     if (!is_bool(&v[STREAM]))
@@ -134,7 +168,8 @@ static void forget_foreign(struct json_value v[MEMBERS])
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         struct json_value *w = &v[numbers[i]];
         int64_t n;
-        if (w->type != JSON_NUMBER || json_int(*w, &n) < 0 || n < 1 || n > (w == &v[N] ? MAX_N : INT32_MAX))
+        if (w->type != JSON_NUMBER || json_int(*w, &n) < 0 || n < 1 ||
+            n > (w == &v[N] || w == &v[CANDIDATES] ? MAX_N : INT32_MAX))
             w->type = JSON_ABSENT;
     }
 }
@@ -148,7 +183,9 @@ static enum step check_count(struct request *r, const struct json_value v[MEMBER
         return STEP_NEXT;
     if (v[m].type != JSON_NUMBER || json_int(v[m], &n) < 0)
         return wrong_type(r, m, "an integer");
-    int64_t least = m == MAX_TOKENS && r->match.endpoint == EP_COMPLETIONS ? 0 : 1;
+    bool zero =
+        r->match.endpoint == EP_COMPLETIONS || r->match.endpoint == EP_MESSAGES; /* echo; warm the cache */
+    int64_t least = m == MAX_TOKENS && zero ? 0 : 1;
     if (n < least)
         return bad(r, members[m], "integer_below_min_value",
                    arena_printf(r->arena, "'%s' must be at least %lld.", members[m], (long long)least).p);
@@ -159,22 +196,17 @@ static enum step check_count(struct request *r, const struct json_value v[MEMBER
     return STEP_NEXT;
 }
 
-/* Endpoints whose answers are generated text, metered by token. */
-static bool generates(enum endpoint e)
-{
-    return e == EP_CHAT || e == EP_COMPLETIONS || e == EP_RESPONSES || e == EP_NATIVE;
-}
-
 static enum step check_output(struct request *r, const struct json_value v[MEMBERS])
 {
-    static const enum member maxima[] = {MAX_TOKENS, MAX_OUTPUT_TOKENS, MAX_COMPLETION_TOKENS};
+    static const enum member maxima[] = {MAX_TOKENS, MAX_OUTPUT_TOKENS, MAX_COMPLETION_TOKENS, OUTPUT_MAXIMUM,
+                                         OUTPUT_MAXIMUM_SNAKE};
     uint64_t most = r->worker->config->limits.output_reserve, n = 1;
-    if (!generates(r->match.endpoint))
+    if (!endpoint_generates(r->match.endpoint) && r->match.endpoint != EP_NATIVE)
         return STEP_NEXT;
     for (size_t i = 0; i < sizeof(maxima) / sizeof(maxima[0]); i++)
         if (check_count(r, v, maxima[i], INT32_MAX, &most) == STEP_DONE)
             return STEP_DONE;
-    if (check_count(r, v, N, MAX_N, &n) == STEP_DONE)
+    if (check_count(r, v, N, MAX_N, &n) == STEP_DONE || check_count(r, v, CANDIDATES, MAX_N, &n) == STEP_DONE)
         return STEP_DONE;
     r->output_estimate = most * n; /* below 2^31 * 2^7 */
     return STEP_NEXT;
@@ -182,7 +214,8 @@ static enum step check_output(struct request *r, const struct json_value v[MEMBE
 
 static enum step check_content(struct request *r, const struct json_value v[MEMBERS])
 {
-    if (r->match.endpoint == EP_CHAT) {
+    enum endpoint e = r->match.endpoint;
+    if (e == EP_CHAT || e == EP_MESSAGES || e == EP_COUNT_TOKENS) {
         if (!present(&v[MESSAGES]))
             return bad(r, "messages", "missing_required_parameter",
                        "Missing required parameter: 'messages'.");
@@ -191,7 +224,12 @@ static enum step check_content(struct request *r, const struct json_value v[MEMB
         if (v[MESSAGES].count == 0)
             return bad(r, "messages", "empty_array", "'messages' is empty: at least one is needed.");
     }
-    if (r->match.endpoint == EP_EMBEDDINGS && !present(&v[INPUT]))
+    if (e == EP_GENERATE && present(&v[CONTENTS]) && v[CONTENTS].type != JSON_ARRAY &&
+        v[CONTENTS].type != JSON_OBJECT)
+        return wrong_type(r, CONTENTS, "an array");
+    if (e == EP_GENERATE && (!present(&v[CONTENTS]) || v[CONTENTS].count == 0))
+        return bad(r, "contents", NULL, "'contents' is missing or empty: at least one is needed.");
+    if (e == EP_EMBEDDINGS && !present(&v[INPUT]))
         return bad(r, "input", "missing_required_parameter", "Missing required parameter: 'input'.");
     return STEP_NEXT;
 }
@@ -252,6 +290,11 @@ static enum body_kind body_kind(const struct request *r)
     case EP_RERANK:
     case EP_IMAGES:
     case EP_AUDIO:
+    case EP_MESSAGES:
+    case EP_COUNT_TOKENS:
+    case EP_GENERATE:
+    case EP_COUNT_CONTENT:
+    case EP_EMBED_CONTENT:
         return BODY_JSON;
     case EP_RESPONSES:
     case EP_BATCHES: /* …/cancel takes no body */

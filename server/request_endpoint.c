@@ -28,6 +28,10 @@ enum step request_endpoint(struct request *r)
 {
     r->match = endpoint_match(r->head->method, r->head->path);
     r->dialect = r->match.dialect;
+    struct str version;
+    if ((r->match.endpoint == EP_MODELS || r->match.endpoint == EP_MODEL) && r->dialect == DIALECT_OPENAI &&
+        http_find(r->head, "anthropic-version", &version))
+        r->dialect = DIALECT_ANTHROPIC; /* both vendors have /v1/models */
     switch (r->match.endpoint) {
     case EP_NONE:
         return answer_unknown(r);

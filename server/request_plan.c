@@ -1,12 +1,12 @@
-/* Which targets can serve a request, in which order. The models endpoints answer here, with what this key may
- * use. Run by workers only.
+/* Which targets can serve a request, in which order; the models endpoints have no targets and are answered
+ * (models.c). Run by workers only.
  *
  * An endpoint that names no model (files, batches, a retrieved response) goes to the first provider of type
  * "openai", or, where there is none, to the first one. A key that is restricted to certain models may only
  * make calls that name one of them. */
 #include "answer.h"
 #include "clock.h"
-#include "json_out.h"
+#include "models.h"
 #include "pattern.h"
 
 #include <inttypes.h>
@@ -24,15 +24,6 @@ static bool key_allows(const struct key_record *k, struct str model)
     return k->n_models == 0;
 }
 
-/* A configured name may be a pattern itself: it is listed when the key may use some name of it. */
-static bool key_lists(const struct key_record *k, struct str configured)
-{
-    for (size_t i = 0; i < k->n_models && i < KEY_MAX_MODELS; i++)
-        if (patterns_meet(str_of(k->models[i]), configured))
-            return true;
-    return k->n_models == 0;
-}
-
 static enum step forbidden(struct request *r)
 {
     METRIC_INC(r->worker->metrics, auth_forbidden_total);
@@ -45,98 +36,6 @@ static enum step forbidden(struct request *r)
                         .message = arena_printf(r->arena, "This API key may not use the model `" STR_FMT "`.",
                                                 STR_ARG(r->model))};
     return answer_failure(r, &f);
-}
-
-/* 404, but for the Responses endpoint, whose vendor answers 400. */
-static enum step no_such_model(struct request *r, struct str model)
-{
-    size_t most = 128;
-    if (model.n > most)
-        model.n = most;
-    struct failure f = {.status = r->match.endpoint == EP_RESPONSES ? 400 : 404,
-                        .code = "model_not_found",
-                        .message = arena_printf(r->arena,
-                                                "The model `" STR_FMT
-                                                "` does not exist or you do not have access to it.",
-                                                STR_ARG(model))};
-    return answer_failure(r, &f);
-}
-
-/* ---- the models endpoints ---- */
-
-static void put_model(struct buf *b, const struct request *r, const struct conf_model *m, struct str id)
-{
-    const struct config *conf = r->worker->config;
-    const char *owner = m->n_targets > 0 ? conf->providers[m->targets[0].provider].name : "aigw";
-    buf_add(b, STR("{\"id\":"));
-    json_put_string(b, id);
-    buf_printf(b, ",\"object\":\"model\",\"created\":%" PRId64 ",\"owned_by\":",
-               r->worker->segment.header->created_wall_us / 1000000);
-    json_put_string(b, str_of(owner));
-    buf_add_byte(b, '}');
-}
-
-static enum step list_models(struct request *r)
-{
-    const struct config *conf = r->worker->config;
-    struct buf b;
-    bool first = true;
-    buf_init(&b, (size_t)512 * (conf->n_models + 1));
-    buf_add(&b, STR("{\"object\":\"list\",\"data\":["));
-    for (size_t i = 0; i < conf->n_models; i++) {
-        const struct conf_model *m = &conf->models[i];
-        if (!key_lists(&r->key, str_of(m->name)))
-            continue;
-        if (!first)
-            buf_add_byte(&b, ',');
-        first = false;
-        put_model(&b, r, m, str_of(m->name));
-    }
-    buf_add(&b, STR("]}"));
-    enum step s = answer_whole(r, 200, "application/json", buf_str(&b));
-    buf_free(&b);
-    return s;
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* "%3A" → ":". A path that endpoint_match took has no escape that would change its segments. */
-static struct str percent_decoded(struct str s, struct arena *a)
-{
-    char *p = arena_alloc(a, s.n + 1);
-    size_t n = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        int hi = i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1, lo = i + 2 < s.n ? hex_digit(s.p[i + 2]) : -1;
-        if (s.p[i] != '%' || hi < 0 || lo < 0) {
-            p[n++] = s.p[i];
-            continue;
-        }
-        p[n++] = (char)(hi << 4 | lo);
-        i += 2;
-    }
-    return (struct str){p, n};
-}
-
-static enum step show_model(struct request *r)
-{
-    struct str id = percent_decoded(r->match.rest, r->arena);
-    const struct conf_model *m = config_model(r->worker->config, id);
-    if (!m && id.n > 0 && id.p[id.n - 1] == '*') /* as it is listed */
-        for (size_t i = 0; i < r->worker->config->n_models && !m; i++)
-            if (str_eq(str_of(r->worker->config->models[i].name), id))
-                m = &r->worker->config->models[i];
-    if (!m || id.n >= MAX_NAME || !key_lists(&r->key, id))
-        return no_such_model(r, id);
-    char room[1024];
-    struct buf b = {.p = room, .cap = sizeof(room), .max = sizeof(room)};
-    put_model(&b, r, m, id);
-    return answer_whole(r, 200, "application/json", buf_str(&b));
 }
 
 /* ---- targets ---- */
@@ -196,7 +95,7 @@ static enum step plan_model(struct request *r)
 {
     const struct conf_model *m = config_model(r->worker->config, r->model);
     if (!m || r->model.n >= MAX_NAME)
-        return no_such_model(r, r->model);
+        return answer_no_such_model(r, r->model);
     if (!key_allows(&r->key, r->model))
         return forbidden(r);
     r->route = m;
@@ -227,9 +126,9 @@ enum step request_plan(struct request *r)
 {
     str_copy_cut(r->worker->line->model, sizeof(r->worker->line->model), r->model); /* for people only */
     if (r->match.endpoint == EP_MODELS)
-        return list_models(r);
+        return models_list(r);
     if (r->match.endpoint == EP_MODEL)
-        return show_model(r);
+        return models_show(r);
     if (take_timeout(r) == STEP_DONE)
         return STEP_DONE;
     hide_key(r);
