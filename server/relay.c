@@ -2,8 +2,8 @@
  * usage), else in the pieces in which it comes. Run by workers.
  *
  * An answer that claims success is believed only when it is one: a known endpoint's must be a JSON object and
- * no error in disguise. The provider's answer to our own credential is never passed on, since it would look
- * like the caller's fault, and could tell something of the credential. */
+ * no error in disguise. An error keeps the provider's own words and its status in the caller's terms; our
+ * credential, should it stand there, is taken out. */
 #include "relay.h"
 
 #include "answer.h"
@@ -12,12 +12,14 @@
 #include "log.h"
 #include "scoreboard.h"
 #include "secret.h"
+#include "translate.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 enum {
     MAX_ERROR = 1024 * 1024, /* of an error's body */
+    MASKED_PREFIX = 8,       /* so much of a credential is recognised */
     MAX_LOOK = 1024 * 1024,  /* an answer of an endpoint that we don't know is looked at up to this size */
 };
 
@@ -121,7 +123,7 @@ enum upstream_result relay_gather(struct attempt *a, struct buf *b, size_t most,
 /* Answers that are JSON objects and nothing else. */
 static bool always_json(enum endpoint e)
 {
-    return endpoint_is_metered(e) || e == EP_MODERATIONS || e == EP_RERANK;
+    return endpoint_is_metered(e) || endpoint_counts_tokens(e) || e == EP_MODERATIONS || e == EP_RERANK;
 }
 
 static struct str content_type(const struct attempt *a, const char *otherwise)
@@ -171,32 +173,46 @@ static bool has_answer(const struct attempt *a)
     return a->head->body != HTTP_BODY_NONE || str_eq(a->r->head->method, STR("POST"));
 }
 
-static enum step relay_json(struct attempt *a)
+enum step relay_gather_whole(struct attempt *a, struct buf *b, struct str *body)
 {
-    struct request *r = a->r;
-    struct buf b;
-    struct str body;
     struct error err = {""};
-    struct failure f;
-    enum step step;
-    enum upstream_result res = relay_gather(a, &b, MAX_ANSWER, &body, &err);
+    enum upstream_result res = relay_gather(a, b, MAX_ANSWER, body, &err);
     if (res == UPSTREAM_OK) {
         error_set(&err, "answer larger than %d bytes", MAX_ANSWER);
         res = UPSTREAM_MALFORMED;
     }
-    if (res != UPSTREAM_END) {
-        step = broken(a, res, &err);
-    } else if (has_answer(a) && a->dialect->read_answer(r, body, &f) != 0) {
+    return res == UPSTREAM_END ? STEP_NEXT : broken(a, res, &err);
+}
+
+static enum step relay_json_body(struct attempt *a, struct str body)
+{
+    struct request *r = a->r;
+    struct failure f;
+    if (r->stream && endpoint_generates(r->match.endpoint)) {
+        enum step step = translate_passed_whole(a, body); /* a provider that does not stream */
+        if (step == STEP_DONE)
+            return step;
+    }
+    if (has_answer(a) && a->dialect->read_answer(r, body, &f) != 0) {
         METRIC_INC(r->worker->metrics, upstream_malformed_total);
         log_warn("request %s: provider %s: status %d with an answer that is none", r->id, a->conf->name,
                  a->head->status);
         relay_note_wait(a);
-        step = answer_failure(r, &f);
-    } else {
-        step = answer_body(a, body);
-        if (r->cache_store && a->head->status == 200)
-            request_cache_store(r, body);
+        return relay_tell_failure(a, &f);
     }
+    enum step step = answer_body(a, body);
+    if (r->cache_store && a->head->status == 200)
+        request_cache_store(r, body);
+    return step;
+}
+
+static enum step relay_json(struct attempt *a)
+{
+    struct buf b;
+    struct str body;
+    enum step step = relay_gather_whole(a, &b, &body);
+    if (step == STEP_NEXT)
+        step = relay_json_body(a, body);
     buf_free(&b);
     return step;
 }
@@ -254,6 +270,8 @@ static enum step relay_through(struct attempt *a)
 
 enum step relay_answer(struct attempt *a)
 {
+    if (a->translates)
+        return translate_answer(a);
     atomic_store_explicit(&a->r->worker->line->phase, PHASE_STREAM, memory_order_relaxed);
     static const char *const names[] = {"content-disposition", "openai-processing-ms"};
     struct str value;
@@ -270,11 +288,14 @@ enum step relay_answer(struct attempt *a)
 
 /* ---- errors */
 
-/* The status that the client gets for the provider's. */
+/* The status that the client gets for the provider's, in OpenAI's terms; dialect.c tells it in the caller's.
+ */
 static int status_for(int status)
 {
-    if (status < 400)
-        return 502; /* a redirect: not followed */
+    if (status < 400 || status == 407)
+        return 502; /* a redirect: not followed; a proxy in between: ours */
+    if (status == 424)
+        return 502; /* Bedrock: the model failed */
     if (status == 529)
         return 503;
     if (status < 500 || status == 500 || (status >= 502 && status <= 504))
@@ -282,16 +303,62 @@ static int status_for(int status)
     return 502;
 }
 
-/* The provider refuses the gateway, not the caller: credential, account, proxy. */
-static bool refuses_us(int status)
+static const char *const secret_parts[] = {"", "access", "secret", "session"};
+
+static struct str secret_part(const struct attempt *a, size_t i)
 {
-    return status == 401 || status == 402 || status == 403 || status == 407;
+    char name[128];
+    if (i == 0)
+        return secret_get(a->conf->name);
+    secret_name(name, sizeof(name), a->conf->name, secret_parts[i]);
+    return secret_get(name);
 }
 
-static bool shows_secret(const struct attempt *a, struct str body)
+/* A vendor's message may quote the credential whole, or its beginning with stars behind. */
+static bool shows_secret(const struct attempt *a, struct str text)
 {
-    struct str secret = secret_get(a->conf->name);
-    return secret.n > 0 && body.n >= secret.n && memmem(body.p, body.n, secret.p, secret.n);
+    for (size_t i = 0; i < sizeof(secret_parts) / sizeof(secret_parts[0]); i++) {
+        struct str s = secret_part(a, i);
+        s.n = s.n > MASKED_PREFIX ? MASKED_PREFIX : s.n;
+        if (s.n > 0 && text.n >= s.n && memmem(text.p, text.n, s.p, s.n))
+            return true;
+    }
+    return false;
+}
+
+/* The word that begins at p. */
+static size_t word(const char *p, const char *end)
+{
+    const char *from = p;
+    while (p < end && (unsigned char)*p > ' ' && !strchr("\"'<>(),", *p))
+        p++;
+    return (size_t)(p - from);
+}
+
+static struct str without(struct arena *a, struct str text, struct str secret)
+{
+    struct str begin = {secret.p, secret.n > MASKED_PREFIX ? MASKED_PREFIX : secret.n};
+    struct str mask = STR("[redacted]");
+    struct buf b;
+    if (begin.n == 0)
+        return text;
+    for (const char *at; text.n >= begin.n && (at = memmem(text.p, text.n, begin.p, begin.n)) != NULL;) {
+        size_t before = (size_t)(at - text.p), n = word(at, text.p + text.n);
+        n = n > begin.n ? n : begin.n;
+        size_t size = text.n - n + mask.n;
+        b = (struct buf){.p = arena_alloc(a, size), .cap = size, .max = size};
+        buf_add(&b, (struct str){text.p, before});
+        buf_add(&b, mask);
+        buf_add(&b, (struct str){at + n, text.n - before - n});
+        text = buf_str(&b);
+    }
+    return text;
+}
+
+void relay_mask(const struct attempt *a, struct failure *f)
+{
+    for (size_t i = 0; i < sizeof(secret_parts) / sizeof(secret_parts[0]); i++)
+        f->message = without(a->r->arena, f->message, secret_part(a, i));
 }
 
 static int64_t retry_after_ms(const struct attempt *a)
@@ -310,8 +377,8 @@ static bool passable(const struct attempt *a, struct str body)
 {
     static const char *const paths[] = {"error"};
     struct json_value v;
-    return a->r->dialect == DIALECT_OPENAI && json_scan(body, paths, 1, &v, NULL) == 0 &&
-           v.type == JSON_OBJECT;
+    return !a->translates && a->head->status >= 400 && !shows_secret(a, body) &&
+           json_scan(body, paths, 1, &v, NULL) == 0 && v.type == JSON_OBJECT;
 }
 
 static void headers_of_retry(struct request *r, int64_t ms)
@@ -320,33 +387,96 @@ static void headers_of_retry(struct request *r, int64_t ms)
     answer_header_u64(r, "retry-after-ms", (uint64_t)ms);
 }
 
+static bool mentions(struct str text, const char *const words[], size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (text.n > 0 && strcasestr(text.p, words[i]))
+            return true;
+    return false;
+}
+
+/* OpenAI's code where the provider has none of its own, by what its message says. */
+static const char *code_for(int status, struct str message)
+{
+    static const char *const too_long[] = {"context length",    "context window",
+                                           "too long",          "too many tokens",
+                                           "maximum context",   "exceeds the maximum number of tokens",
+                                           "input token count", "reduce the length"};
+    static const char *const filtered[] = {"content policy", "content_policy", "content management policy",
+                                           "content filter", "safety system",  "usage policies"};
+    switch (status) {
+    case 400:
+        return mentions(message, too_long, sizeof(too_long) / sizeof(too_long[0])) ? "context_length_exceeded"
+               : mentions(message, filtered, sizeof(filtered) / sizeof(filtered[0]))
+                   ? "content_policy_violation"
+                   : NULL;
+    case 401:
+        return "invalid_api_key";
+    case 404:
+        return "model_not_found";
+    case 413:
+        return "request_too_large";
+    case 429:
+        return "rate_limit_exceeded";
+    default:
+        return NULL;
+    }
+}
+
+enum step relay_tell_failure(struct attempt *a, struct failure *f)
+{
+    struct request *r = a->r;
+    f->message = arena_copy(r->arena, f->message); /* NUL behind it */
+    relay_mask(a, f);
+    if (f->status < 400 || f->status > 599)
+        f->status = 502;
+    if (f->retry_after_ms == 0)
+        f->retry_after_ms = retry_after_ms(a);
+    if (!f->code)
+        f->code = code_for(f->status, arena_copy(r->arena, f->message));
+    return answer_failure(r, f);
+}
+
+static enum step tell_redirect(struct attempt *a)
+{
+    struct failure f = {.status = 502,
+                        .type = "server_error",
+                        .code = "upstream_redirect",
+                        .message = arena_printf(a->r->arena, "The provider %s answered with a redirect (%d).",
+                                                a->conf->name, a->head->status)};
+    return answer_failure(a->r, &f);
+}
+
+/* The status of an error whose body passes: the caller's vendor's own, so only what is none is changed. */
+static int passed_status(int status)
+{
+    return status > 599 ? 502 : status;
+}
+
 static enum step tell_error(struct attempt *a, struct str body)
 {
     struct request *r = a->r;
     struct failure f;
-    int status = status_for(a->head->status);
-    if (refuses_us(a->head->status) || shows_secret(a, body) || a->head->status < 400) {
-        bool redirect = a->head->status < 400;
-        f = (struct failure){
-            .status = 502,
-            .type = "server_error",
-            .code = redirect ? "upstream_redirect" : "upstream_auth_failed",
-            .message = redirect
-                           ? arena_printf(r->arena, "The provider %s answered with a redirect (%d).",
-                                          a->conf->name, a->head->status)
-                           : arena_printf(r->arena, "The provider %s refused the gateway's account (%d).",
-                                          a->conf->name, a->head->status)};
-        return answer_failure(r, &f);
-    }
+    if (a->head->status < 400)
+        return tell_redirect(a);
     if (passable(a, body)) {
         int64_t ms = retry_after_ms(a);
+        int status =
+            r->dialect == DIALECT_OPENAI ? status_for(a->head->status) : passed_status(a->head->status);
         if (ms > 0 || status == 429 || status == 503)
             headers_of_retry(r, ms > 0 ? ms : 1000);
         return answer_whole(r, status, "application/json", body);
     }
-    a->dialect->read_error(r, status, a->head, body, &f);
-    f.retry_after_ms = retry_after_ms(a);
-    return answer_failure(r, &f);
+    a->dialect->read_error(r, a->head->status, a->head, body, &f);
+    f.status = status_for(f.status);
+    return relay_tell_failure(a, &f);
+}
+
+struct str relay_heartbeat(const struct request *r)
+{
+    if (r->dialect == DIALECT_ANTHROPIC && r->match.endpoint != EP_NATIVE)
+        return STR("event: ping\ndata: {\"type\": \"ping\"}\n\n");
+    return STR(": ping\n\n");
 }
 
 enum step relay_error(struct attempt *a)

@@ -13,6 +13,13 @@ struct attempt {
     struct upstream *up;
     const struct http_head *head; /* of the provider's answer */
     int64_t waited_before_ns;     /* in earlier attempts */
+
+    /* where the call is translated */
+    bool translates;
+    const struct embed_request *embed; /* … of embeddings */
+    struct str dropped;                /* parameters that were left out, by name, for the caller */
+    bool counted;                      /* tokens were to be counted, and `count` is our own estimate */
+    uint64_t count;
 };
 
 /* A successful answer: whole, in pieces, or as a stream of events, as it is. */
@@ -28,6 +35,15 @@ enum upstream_result relay_gather(struct attempt *a, struct buf *b, size_t most,
 /* How an exchange that ended so is told to the client; counted and logged. */
 void relay_failure_of(struct attempt *a, enum upstream_result res, const struct error *err,
                       struct failure *f);
+/* Reads it whole: STEP_NEXT with *body as relay_gather gives it, or it broke and was told so. free b anyway.
+ */
+enum step relay_gather_whole(struct attempt *a, struct buf *b, struct str *body);
+/* An error that the provider told with a successful status, or in a translated form: told to the caller. */
+enum step relay_tell_failure(struct attempt *a, struct failure *f);
+/* Takes our credential out of a message, should the provider have put it there. */
+void relay_mask(const struct attempt *a, struct failure *f);
+/* The bytes that tell a silent stream's reader that we are still there. */
+struct str relay_heartbeat(const struct request *r);
 /* Notes what is known about the cost of a call that ended early: estimates where nothing was told. */
 void relay_estimate(struct request *r, uint64_t text_bytes);
 void relay_note_wait(struct attempt *a);

@@ -9,6 +9,7 @@
 #include "answer.h"
 #include "chat_assemble.h"
 #include "clock.h"
+#include "json_scan.h"
 #include "log.h"
 
 #include <string.h>
@@ -20,6 +21,7 @@ struct stream {
     struct buf out; /* … or copied, once something between them was left out */
     uint64_t text_bytes;
     bool content, last, error;
+    bool finished;   /* the answer is whole, though no terminal event has come */
     bool keep_usage; /* the client asked for it */
     bool needs_last; /* without its terminal event this stream is cut */
     struct str error_data;
@@ -64,6 +66,17 @@ static void add_without(struct stream *s, struct str raw, struct str member)
 
 /* ---- what comes in */
 
+/* Of an event that was made here: one line "data: …". */
+static struct str data_of(struct str event)
+{
+    struct str data = event;
+    if (str_starts(event, STR("data: ")))
+        data = (struct str){event.p + 6, event.n - 6};
+    while (data.n > 0 && data.p[data.n - 1] == '\n')
+        data.n--;
+    return data;
+}
+
 static void take_event(struct stream *s, const struct sse_event *ev)
 {
     struct request *r = s->a->r;
@@ -75,12 +88,15 @@ static void take_event(struct stream *s, const struct sse_event *ev)
             clock_mono_ns(); /* of the answer proper: a chunk that only names the role is none */
     }
     if (s->assemble && ev->has_data)
-        chat_assemble_feed(s->assemble, ev->data);
+        chat_assemble_feed(s->assemble, e.instead.n > 0 ? data_of(e.instead) : ev->data);
     s->last = e.last;
+    s->finished |= e.finished;
     s->error = e.error;
     if (e.error)
         s->error_data = arena_copy(r->arena, ev->data);
-    if (s->keep_usage)
+    if (e.instead.n > 0)
+        add(s, e.instead);
+    else if (s->keep_usage)
         add(s, ev->raw);
     else if (!e.usage_only)
         add_without(s, ev->raw, e.null_usage);
@@ -99,16 +115,21 @@ static int take(struct stream *s, struct str data)
     return s->sse.too_large ? -1 : 0;
 }
 
-/* Some providers close right behind "data: [DONE]", without the empty line that makes it an event. What says
- * so whole is believed, and gets its empty line. */
+/* Some providers close right behind their last event, without the empty line that makes it one. What is whole
+ * all the same, and says that it is the last one, is believed, and gets its empty line. */
 static bool take_unended_last(struct stream *s)
 {
-    struct str rest = sse_rest(&s->sse);
-    while (rest.n > 0 && (rest.p[rest.n - 1] == '\n' || rest.p[rest.n - 1] == '\r'))
-        rest.n--;
-    if (!str_eq(rest, STR("data: [DONE]")) && !str_eq(rest, STR("data:[DONE]")))
+    struct str rest = sse_rest(&s->sse), line = STR_NULL;
+    while (str_split(&rest, '\n', &line))
+        if (str_starts(line, STR("data:")))
+            break;
+    struct str data =
+        str_starts(line, STR("data:")) ? str_trim((struct str){line.p + 5, line.n - 5}) : STR_NULL;
+    while (data.n > 0 && data.p[data.n - 1] == '\r')
+        data.n--;
+    if (!str_eq(data, STR("[DONE]")) && json_validate(data, NULL) != 0)
         return false;
-    return take(s, STR("\n\n")) == 0 && s->last;
+    return take(s, STR("\n\n")) == 0 && (s->last || s->finished);
 }
 
 static void show_progress(struct stream *s)
@@ -159,6 +180,7 @@ static enum step end_with_error(struct stream *s)
     METRIC_INC(r->worker->metrics, upstream_error_total);
     log_warn("request %s: provider %s: error inside of a stream", r->id, s->a->conf->name);
     s->a->dialect->read_error(r, 502, NULL, s->error_data, &f);
+    relay_mask(s->a, &f);
     r->flags |= USAGE_CUT;
     if (r->head_sent && answer_piece(r, gathered(s)) != 0)
         return relay_client_gone(s->a, s->text_bytes);
@@ -177,6 +199,25 @@ static enum step cut(struct stream *s, enum upstream_result res, const struct er
     return STEP_DONE;
 }
 
+/* Whole without a terminal event, as it is with vendors who send none. OpenAI's callers get theirs. */
+static enum step end_without_last(struct stream *s)
+{
+    enum endpoint e = s->a->r->match.endpoint;
+    forget(s);
+    if (s->finished && (e == EP_CHAT || e == EP_COMPLETIONS)) {
+        add(s, STR("data: [DONE]\n\n"));
+        if (s->assemble)
+            chat_assemble_feed(s->assemble, STR("[DONE]"));
+    }
+    return end(s);
+}
+
+static int heartbeat(struct stream *s)
+{
+    struct request *r = s->a->r;
+    return answer_piece(r, relay_heartbeat(r));
+}
+
 static enum step run(struct stream *s)
 {
     struct request *r = s->a->r;
@@ -184,10 +225,15 @@ static enum step run(struct stream *s)
     struct str data;
     for (;;) {
         enum upstream_result res = upstream_read(s->a->up, &data, &err);
-        if (res == UPSTREAM_END && !s->needs_last && sse_pending(&s->sse) == 0)
-            return forget(s), end(s);
-        if (res == UPSTREAM_END && take_unended_last(s))
+        if (res == UPSTREAM_QUIET) {
+            if (heartbeat(s) != 0)
+                return relay_client_gone(s->a, s->text_bytes);
+            continue;
+        }
+        if (res == UPSTREAM_END && sse_pending(&s->sse) > 0 && take_unended_last(s))
             return end(s);
+        if (res == UPSTREAM_END && (!s->needs_last || s->finished) && sse_pending(&s->sse) == 0)
+            return end_without_last(s);
         if (res == UPSTREAM_END)
             return error_set(&err, "stream ended before its terminal event"), cut(s, UPSTREAM_CUT, &err);
         if (res == UPSTREAM_CLIENT_GONE)
@@ -214,7 +260,7 @@ enum step relay_stream(struct attempt *a)
     struct stream s = {
         .a = a,
         .keep_usage = !a->call.usage_added,
-        .needs_last = e == EP_CHAT || e == EP_COMPLETIONS || e == EP_RESPONSES,
+        .needs_last = endpoint_generates(e),
     };
     sse_init(&s.sse);
     buf_init(&s.out, 2 * MAX_SSE_EVENT);
@@ -222,6 +268,8 @@ enum step relay_stream(struct attempt *a)
         s.assemble = chat_assemble_new(r->worker->config->cache.max_entry);
     r->flags |= USAGE_STREAMED;
     answer_begin(r, a->head->status, STR("text/event-stream"));
+    if (e != EP_NATIVE) /* a native stream's silence is its own */
+        upstream_heartbeat(a->up, r->worker->config->http.heartbeat_ms);
     enum step step = run(&s);
     chat_assemble_free(&s.assemble);
     buf_free(&s.out);

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "relay.h"
 #include "scoreboard.h"
+#include "translate.h"
 
 #include <string.h>
 
@@ -50,6 +51,7 @@ static enum upstream_result call(struct attempt *a, int64_t deadline_ns, struct 
         .headers = a->call.headers,
         .body = a->call.body,
         .deadline_ns = deadline_ns,
+        .authorize = a->dialect->authorize,
         .sent = &r->upstream_called,
     };
     enum upstream_result res = upstream_start(r->worker->upstreams, &c, r->client, &a->up, &a->head, err);
@@ -59,14 +61,25 @@ static enum upstream_result call(struct attempt *a, int64_t deadline_ns, struct 
     return res;
 }
 
+/* Each vendor calls it otherwise. */
+static void tell_request_id(struct attempt *a)
+{
+    static const char *const names[] = {
+        "x-request-id",           "request-id",       "x-amzn-requestid",  "apim-request-id",
+        "mistral-correlation-id", "x-debug-trace-id", "x-goog-request-id", "cf-ray"};
+    struct str id;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (http_find(a->head, names[i], &id) && id.n > 0 && id.n <= 200) {
+            answer_header(a->r, "x-aigw-upstream-request-id", id);
+            return;
+        }
+}
+
 static enum step relay(struct attempt *a)
 {
     struct request *r = a->r;
     r->upstream_answered = true;
-    struct str id;
-    if (http_find(a->head, "x-request-id", &id) || http_find(a->head, "request-id", &id))
-        if (id.n <= 200)
-            answer_header(r, "x-aigw-upstream-request-id", id);
+    tell_request_id(a);
     if (a->head->status >= 200 && a->head->status < 300)
         return relay_answer(a);
     return relay_error(a);
@@ -89,33 +102,65 @@ static bool worth_another(const struct request *r, enum upstream_result res)
     return !r->upstream_called && (res == UPSTREAM_CONNECT_FAILED || res == UPSTREAM_CONNECT_TIMEOUT);
 }
 
+/* The credential that has to be fetched first, the call, its answer. */
+static enum upstream_result prepare_and_call(struct attempt *a, struct error *err)
+{
+    struct request *r = a->r;
+    int64_t deadline = deadline_of(r, a->conf);
+    if (a->dialect->prepare && a->dialect->prepare(r, a->conf, deadline, err) != 0)
+        return UPSTREAM_CONNECT_FAILED;
+    return call(a, deadline, err);
+}
+
+static enum step exchange(struct attempt *a, struct failure *f)
+{
+    struct request *r = a->r;
+    struct error err = {""};
+    if (a->counted)
+        return translate_counted(a);
+    enum upstream_result res = prepare_and_call(a, &err);
+    enum step step = STEP_DONE;
+    if (res == UPSTREAM_OK) {
+        step = relay(a);
+    } else if (res == UPSTREAM_CLIENT_GONE) {
+        step = relay_client_gone(a, 0);
+    } else {
+        relay_failure_of(a, res, &err, f);
+        step = worth_another(r, res) ? STEP_NEXT : answer_failure(r, f);
+    }
+    note_health(r, res, a->head ? a->head->status : 0);
+    upstream_end(&a->up);
+    return step;
+}
+
+/* The provider's request: the caller's own bytes, or a translation. -1: it can't be expressed there. */
+static int make(struct attempt *a, size_t target, struct failure *f)
+{
+    struct request *r = a->r;
+    struct str model = r->targets[target].model;
+    if (!translate_passes(a, model))
+        return translate_call(a, target, f);
+    if (a->dialect->build)
+        return a->dialect->build(r, a->conf, model, &a->call, f);
+    *f = (struct failure){
+        .status = 400, .code = "unsupported_endpoint", .message = STR("This provider has no such endpoint.")};
+    return -1;
+}
+
 /* One target. STEP_NEXT: another one may be tried, *f says why this one can't. */
 static enum step attempt(struct request *r, size_t target, struct failure *f)
 {
     const struct config *c = r->worker->config;
     uint16_t provider = r->targets[target].provider;
     struct attempt a = {.r = r, .conf = &c->providers[provider], .waited_before_ns = r->upstream_ns};
-    struct error err = {""};
     a.dialect = provider_find(a.conf->type);
     if (!a.dialect)
         return answer_error(r, 500, "gateway_misconfigured", "Provider %s has an unknown type.",
                             a.conf->name);
-    if (a.dialect->build(r, a.conf, r->targets[target].model, &a.call, f) != 0)
-        return answer_failure(r, f);
-    if (begin(r, provider, r->targets[target].model) == STEP_DONE)
-        return STEP_DONE;
-    enum upstream_result res = call(&a, deadline_of(r, a.conf), &err);
-    enum step step = STEP_DONE;
-    if (res == UPSTREAM_OK) {
-        step = relay(&a);
-    } else if (res == UPSTREAM_CLIENT_GONE) {
-        step = relay_client_gone(&a, 0);
-    } else {
-        relay_failure_of(&a, res, &err, f);
-        step = worth_another(r, res) ? STEP_NEXT : answer_failure(r, f);
-    }
-    note_health(r, res, a.head ? a.head->status : 0);
-    upstream_end(&a.up);
+    enum step step = STEP_NEXT; /* another target may be able to express it */
+    if (make(&a, target, f) == 0)
+        step = begin(r, provider, r->targets[target].model) == STEP_NEXT ? exchange(&a, f) : STEP_DONE;
+    buf_free(&a.call.room);
     return step;
 }
 

@@ -218,6 +218,11 @@ enum upstream_result upstream_poll(struct upstream *up, struct str *data, struct
     return res;
 }
 
+void upstream_heartbeat(struct upstream *up, uint32_t ms)
+{
+    up->beat_ns = ms * NS_PER_MS;
+}
+
 void upstream_last_seen(struct upstream *up)
 {
     up->last_seen = true;
@@ -263,6 +268,7 @@ const char *upstream_result_name(enum upstream_result r)
         [UPSTREAM_TOTAL_TIMEOUT] = "total_timeout",
         [UPSTREAM_CUT] = "cut",
         [UPSTREAM_MALFORMED] = "malformed",
+        [UPSTREAM_QUIET] = "quiet",
     };
     return (unsigned)r < sizeof(names) / sizeof(names[0]) ? names[r] : "unknown";
 }

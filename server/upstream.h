@@ -11,6 +11,7 @@
 #include "worker.h"
 
 struct upstream; /* one exchange */
+struct signing;
 
 /* The master's, before it forks workers and after each new configuration: sets libcurl and OpenSSL up and
  * reads the certificate authorities of all https providers (32 ms for the system's bundle), so that the
@@ -34,6 +35,7 @@ enum upstream_result {
     UPSTREAM_TOTAL_TIMEOUT,
     UPSTREAM_CUT, /* it closed before the end */
     UPSTREAM_MALFORMED,
+    UPSTREAM_QUIET, /* nothing has come for a heartbeat's time; read on */
 };
 
 struct upstream_call {
@@ -42,7 +44,10 @@ struct upstream_call {
     struct str headers; /* lines "name: value\r\n" beside host, length, credential and the provider's own */
     struct str body;
     int64_t deadline_ns; /* total, of the request */
-    bool *sent;          /* becomes true right before the first byte goes out; may be NULL */
+    /* Adds the credential's lines (provider.h); NULL: Bearer and the provider's key */
+    int (*authorize)(const struct conf_provider *p, const struct signing *s, struct buf *head,
+                     struct error *err);
+    bool *sent; /* becomes true right before the first byte goes out; may be NULL */
 };
 
 /* Connects (or takes an idle connection), sends the request, and reads the answer's head. A reused connection
@@ -55,6 +60,8 @@ enum upstream_result upstream_start(struct upstreams *u, const struct upstream_c
 /* The next run of decoded body bytes: what has arrived, waiting when nothing has; valid until the next call.
  */
 enum upstream_result upstream_read(struct upstream *up, struct str *data, struct error *err);
+/* From now on upstream_read returns UPSTREAM_QUIET each time that nothing has come for so long; 0: never. */
+void upstream_heartbeat(struct upstream *up, uint32_t ms);
 /* Reads on only as far as bytes are here already: UPSTREAM_OK with an empty slice: nothing now. */
 enum upstream_result upstream_poll(struct upstream *up, struct str *data, struct error *err);
 /* All that matters has come (a stream's terminal event): what is still to come can only be framing. The

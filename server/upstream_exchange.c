@@ -28,6 +28,7 @@ void exchange_reset(struct upstream *up)
     up->chunked = (struct http_chunked){0};
     up->any = up->ended = up->last_seen = false;
     up->interim = 0;
+    up->silent_ns = up->beat_ns = 0;
     up->keep = true;
 }
 
@@ -115,7 +116,14 @@ static enum upstream_result read_now(struct upstream *up, char *p, size_t n, siz
 static enum upstream_result read_some(struct upstream *up, char *p, size_t n, size_t *got,
                                       uint32_t patience_ms, enum upstream_result late)
 {
-    int64_t began = clock_mono_ns(), now = began, deadline = began + patience_ms * NS_PER_MS;
+    int64_t began = clock_mono_ns(), now = began;
+    if (up->silent_ns == 0)
+        up->silent_ns = began;
+    int64_t deadline = up->silent_ns + patience_ms * NS_PER_MS;
+    if (up->beat_ns && began + up->beat_ns < deadline) {
+        deadline = began + up->beat_ns;
+        late = UPSTREAM_QUIET;
+    }
     for (;;) {
         ssize_t k = TRANSPORT_AGAIN;
         bool again;
@@ -126,6 +134,7 @@ static enum upstream_result read_some(struct upstream *up, char *p, size_t n, si
         enum upstream_result res = judge_read(up, k, got, &again);
         if (!again) {
             up->quick = clock_mono_ns() - began < TRANSPORT_NAP_NS;
+            up->silent_ns = 0;
             return res;
         }
         up->transport->eager = false;

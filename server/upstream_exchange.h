@@ -21,10 +21,12 @@ struct upstream {
     /* the exchange */
     const struct client *client;
     int64_t deadline_ns, waited_ns;
-    bool quick;       /* the last wait was shorter than a nap: the next one may be, too */
-    int64_t heard_ns; /* when we last listened to the client and the acceptor */
-    struct buf in;    /* the head, and what came with it: stays in place until the end */
-    struct buf more;  /* later pieces of the body */
+    bool quick;        /* the last wait was shorter than a nap: the next one may be, too */
+    int64_t silent_ns; /* since when nothing has come; 0: something has */
+    int64_t beat_ns;   /* upstream_heartbeat; 0: none */
+    int64_t heard_ns;  /* when we last listened to the client and the acceptor */
+    struct buf in;     /* the head, and what came with it: stays in place until the end */
+    struct buf more;   /* later pieces of the body */
     struct http_head head;
     unsigned interim;  /* 1xx heads before it */
     struct str unread; /* bytes behind the head not delivered yet; in `in` */

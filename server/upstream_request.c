@@ -3,6 +3,7 @@
  * client's own lines never get here, and the credential comes from the secrets region. Run by workers. */
 #include "upstream_exchange.h"
 
+#include "provider.h"
 #include "secret.h"
 
 #include <string.h>
@@ -33,14 +34,9 @@ static void put_line(struct buf *b, const char *name, struct str value)
     buf_add(b, STR("\r\n"));
 }
 
-static int put_configured(struct buf *b, const struct conf_provider *p, struct error *err)
+/* "Bearer KEY", what most providers take. */
+static int put_bearer(struct buf *b, const struct conf_provider *p, struct error *err)
 {
-    for (size_t i = 0; i < p->n_headers; i++) {
-        struct str value = str_of(p->headers[i].value);
-        if (!http_token_ok(str_of(p->headers[i].name)) || !http_value_ok(value))
-            return error_set(err, "provider %s: header %zu holds bytes that may not be sent", p->name, i + 1);
-        put_line(b, p->headers[i].name, value);
-    }
     struct str secret = secret_get(p->name);
     if (secret.n == 0)
         return 0;
@@ -49,6 +45,36 @@ static int put_configured(struct buf *b, const struct conf_provider *p, struct e
     buf_add(b, STR("authorization: Bearer "));
     buf_add(b, secret);
     return buf_add(b, STR("\r\n"));
+}
+
+static int put_credential(struct upstreams *u, const struct upstream_call *call,
+                          const struct conf_provider *p, struct error *err)
+{
+    if (!call->authorize)
+        return put_bearer(&u->out, p, err);
+    size_t before = u->out.n;
+    struct signing s = {.method = call->method,
+                        .path = call->path,
+                        .host = u->sides[call->provider].url.authority,
+                        .headers = call->headers,
+                        .body = call->body};
+    if (call->authorize(p, &s, &u->out, err) != 0)
+        return -1;
+    struct str lines = {u->out.p + before, u->out.n - before};
+    return lines_ok(lines)
+               ? 0
+               : error_set(err, "provider %s: its credential holds bytes that may not be sent", p->name);
+}
+
+static int put_configured(struct buf *b, const struct conf_provider *p, struct error *err)
+{
+    for (size_t i = 0; i < p->n_headers; i++) {
+        struct str value = str_of(p->headers[i].value);
+        if (!http_token_ok(str_of(p->headers[i].name)) || !http_value_ok(value))
+            return error_set(err, "provider %s: header %zu holds bytes that may not be sent", p->name, i + 1);
+        put_line(b, p->headers[i].name, value);
+    }
+    return 0;
 }
 
 static bool takes_body(struct str method)
@@ -71,7 +97,7 @@ int upstream_build(struct upstreams *u, const struct upstream_call *call, struct
     buf_add(b, call->path);
     buf_add(b, STR(" HTTP/1.1\r\n"));
     put_line(b, "host", u->sides[call->provider].url.authority);
-    if (put_configured(b, p, err) != 0)
+    if (put_configured(b, p, err) != 0 || put_credential(u, call, p, err) != 0)
         return -1;
     buf_add(b, call->headers);
     buf_add(b, STR("accept-encoding: identity\r\nuser-agent: aigw/" AIGW_VERSION "\r\n"));
