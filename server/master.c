@@ -4,6 +4,7 @@
 #include "master.h"
 #include "children.h"
 #include "clock.h"
+#include "credential.h"
 #include "listener.h"
 #include "log.h"
 #include "mem.h"
@@ -376,7 +377,7 @@ static int start(struct master *m, struct error *err)
     m->admin_program = admin_find();
     if (!m->admin_program)
         return error_set(err, "aigw-admin is neither beside this program nor in PATH");
-    if (secret_init(err) || read_config(m, err))
+    if (secret_init(err) || credential_init(err) || read_config(m, err))
         return -1;
     master_set_log(m->config);
     raise_limits();

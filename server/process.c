@@ -5,6 +5,7 @@
  * what a change of user resets (the death signal, dumpable), then secrets, and the filter last. */
 #include "process.h"
 #include "clock.h"
+#include "credential.h"
 #include "log.h"
 #include "mem.h"
 #include "sandbox.h"
@@ -182,8 +183,10 @@ void process_enter(const struct heritage *h, const char *role)
         die(role, &err);
     die_with_master();
     no_cores();
-    if (strcmp(role, "worker") != 0)
+    if (strcmp(role, "worker") != 0) {
         secret_forget();
+        credential_forget();
+    }
     if (h->segment.header)
         scoreboard_enter(&h->segment, h->slot, role, h->generation, clock_mono_ns());
     if (sandbox_enter(role, &err))

@@ -218,14 +218,28 @@ void curl_side_free(struct curl_side **s)
 static CURLcode on_ssl_ctx(CURL *easy, void *ctx, void *arg)
 {
     (void)easy;
-    struct curl_transport *c = arg;
-    struct ca_store *s = ca_find(c->ca_file);
+    const char *ca_file = arg;
+    struct ca_store *s = ca_find(ca_file);
     if (!s)
-        s = ca_load(c->ca_file, NULL); /* not preloaded: a program that never forked */
+        s = ca_load(ca_file, NULL); /* not preloaded: only other hosts than a provider's own are spoken to by
+                                       TLS, or a program that never forked */
     if (!s)
         return CURLE_SSL_CACERT_BADFILE;
     SSL_CTX_set1_cert_store(ctx, s->store);
     return CURLE_OK;
+}
+
+void upstream_trust(void *easy, const char *ca_file)
+{
+    CURL *e = easy;
+    curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
+    curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
+    /* no files of libcurl's own: on_ssl_ctx sets the shared store */
+    curl_easy_setopt(e, CURLOPT_CAINFO, NULL);
+    curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
+    curl_easy_setopt(e, CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx);
+    curl_easy_setopt(e, CURLOPT_SSL_CTX_DATA, (void *)(uintptr_t)ca_file);
 }
 
 static void set_options(struct curl_transport *c, const char *url)
@@ -244,16 +258,8 @@ static void set_options(struct curl_transport *c, const char *url)
     curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, c->error);
-    if (!c->tls)
-        return;
-    curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
-    curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
-    /* no files of libcurl's own: on_ssl_ctx sets the shared store */
-    curl_easy_setopt(e, CURLOPT_CAINFO, NULL);
-    curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
-    curl_easy_setopt(e, CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx);
-    curl_easy_setopt(e, CURLOPT_SSL_CTX_DATA, c);
+    if (c->tls)
+        upstream_trust(e, c->ca_file);
 }
 
 /* Lets libcurl go on where its sockets or its timer want it to. */

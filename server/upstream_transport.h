@@ -43,6 +43,10 @@ void curl_side_free(struct curl_side **s);
 struct transport *curl_transport_new(struct curl_side *s, const struct conf_provider *p,
                                      const struct upstream_url *url);
 
+/* … and what fetch.c shares with it: sets a libcurl handle to verify its peer by these authorities (a file
+ * name that outlives the handle; NULL: the system's), with the stores that upstream_preload made. */
+void upstream_trust(void *easy, const char *ca_file);
+
 /* upstream_virtual.c */
 struct transport *virtual_transport_new(const struct conf_provider *p);
 
