@@ -488,7 +488,11 @@ enum step relay_error(struct attempt *a)
     METRIC_INC(r->worker->metrics, upstream_error_total);
     enum upstream_result res = relay_gather(a, &b, MAX_ERROR, &body, &err);
     relay_note_wait(a);
-    log_info("request %s: provider %s answered with status %d", r->id, a->conf->name, a->head->status);
+    if (a->head->status == 401 || a->head->status == 402 || a->head->status == 403)
+        log_error("request %s: provider %s refuses the gateway's credential or account (status %d)", r->id,
+                  a->conf->name, a->head->status);
+    else
+        log_info("request %s: provider %s answered with status %d", r->id, a->conf->name, a->head->status);
     r->tokens_known = true; /* an error costs nothing */
     enum step step = STEP_DONE;
     if (res == UPSTREAM_CLIENT_GONE)

@@ -148,16 +148,18 @@ def test_errors_of_the_provider(gw, status):
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_provider_credential_is_not_the_callers_fault(gw, status):
+def test_a_refused_provider_credential_is_told_as_it_is(gw, status):
     key = gw.make_key()["key"]
-    assert gw.chat(key, f"m-status{status}").status == 502
+    a = gw.chat(key, f"m-status{status}")
+    assert a.status == status and f"made to fail with {status}" in error_of(a)["message"]
+    assert a.headers["x-aigw-provider"] == "mock", "this is how it is told from a refusal of the gateway's own"
 
 
 def test_a_provider_key_never_echoes(make_gateway, upstream):
     gw = make_gateway()
     upstream.key = "another"  # the provider refuses and, as some do, echoes what it was given
     a = gw.chat(gw.make_key()["key"])
-    assert a.status == 502 and b"sk-upstream-secret" not in a.body
+    assert a.status == 401 and b"sk-upstream" not in a.body
 
 
 @pytest.mark.parametrize("model", ["m-cut2", "m-html", "m-gzip", "m-status204"])
