@@ -36,6 +36,8 @@ struct chat_dialect {
     /* The improper one: the vendor's in-band error. */
     void (*fail)(struct chat_writer *w, const struct failure *f, struct buf *out);
     const char *stream_type; /* content type of the stream; NULL: text/event-stream */
+    /* … where it depends on the request (Google's without alt=sse is one JSON array); NULL: stream_type */
+    const char *(*stream_type_of)(const struct request *r);
 };
 
 extern const struct chat_dialect dialect_chat;      /* OpenAI /v1/chat/completions */

@@ -1,0 +1,49 @@
+/* Google's GenerateContent bodies, which the Gemini API and Vertex share: writing requests, reading answers,
+ * streams and errors. Paths and credentials are gemini.c's and vertex.c's business. */
+#ifndef SERVER_PROVIDERS_GEMINI_CHAT_H
+#define SERVER_PROVIDERS_GEMINI_CHAT_H
+
+#include "provider.h"
+
+/* ---- writing (gemini_chat.c) */
+
+/* The neutral request as a GenerateContentRequest: call->body (in call->room) and its content-type line. 0,
+ * or -1 with *c->f. The path is the caller's. */
+int gemini_write_body(struct chat_call *c, bool vertex);
+/* The same for :countTokens, which Vertex takes bare and the Gemini API inside of a generateContentRequest.
+ */
+int gemini_write_count_body(struct chat_call *c, bool vertex);
+int gemini_read_count(struct chat_reader *rd, struct str body, uint64_t *tokens);
+
+/* The model's generation by its name: 20, 25, 30, 31 …; 0: no Gemini. "…-latest" is taken for the newest. */
+unsigned gemini_generation(struct str model);
+
+/* Adds a model's name as one segment of a path, what may not stand there percent-encoded. */
+void gemini_put_name(struct buf *b, struct str model);
+
+/* ---- reading (gemini_answer.c) */
+
+int gemini_read_chat(struct chat_reader *rd, struct str body, struct chat_answer *out);
+enum frame_result gemini_read_frame(struct chat_reader *rd, const struct chat_frame *frame);
+/* True when every candidate has told why it ended; hands on those ends, which are held back until here since
+ * a stream may go on behind one (tools that Google runs itself). */
+bool gemini_whole(struct chat_reader *rd);
+void gemini_read_error(struct request *r, int status, const struct http_head *headers, struct str body,
+                       struct failure *f);
+
+/* ---- passing (gemini.c) */
+
+bool gemini_passes(const struct request *r, const struct conf_provider *p, struct str model);
+/* The caller's body with the names of models in it ("model", generateContentRequest.model, requests[].model)
+ * changed to this one's where they are another's; unchanged (r->body itself) where nothing is to change. -1:
+ * it can't be done. */
+int gemini_pass_body(struct request *r, struct str model, struct str *body);
+/* Adds "?…": the caller's query, without a credential in it. */
+void gemini_put_query(struct buf *b, const struct request *r);
+/* The header lines of a call that passes. */
+struct str gemini_pass_headers(struct request *r);
+/* Also of a stream that is one JSON array (no alt=sse), when it is whole. */
+int gemini_read_answer(struct request *r, struct str answer, struct failure *f);
+struct stream_event gemini_read_event(struct request *r, const struct sse_event *ev);
+
+#endif
