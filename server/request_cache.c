@@ -19,9 +19,20 @@ enum { MAX_TTL_S = 365 * 24 * 3600, KEY_EXTRA = 8192, FLUSH = 16 * 1024 };
 
 static bool cacheable(const struct request *r)
 {
-    enum endpoint e = r->match.endpoint;
-    return r->worker->config->cache.enabled && r->n_targets > 0 &&
-           (e == EP_CHAT || e == EP_COMPLETIONS || e == EP_EMBEDDINGS);
+    if (!r->worker->config->cache.enabled || r->n_targets == 0)
+        return false;
+    switch (r->match.endpoint) {
+    case EP_CHAT:
+    case EP_COMPLETIONS:
+    case EP_EMBEDDINGS:
+        return true;
+    case EP_MESSAGES:
+    case EP_GENERATE:
+    case EP_EMBED_CONTENT:
+        return !r->stream; /* their streams are not put together */
+    default:
+        return false;
+    }
 }
 
 /* ---- what the caller asks for ---- */
@@ -224,17 +235,49 @@ static bool choices_complete(struct json_value choices, struct arena *a)
     return true;
 }
 
+/* The same of Google's candidates. */
+static bool candidates_complete(struct json_value candidates, struct arena *a)
+{
+    struct json_value candidate;
+    if (candidates.type != JSON_ARRAY || candidates.count == 0)
+        return false;
+    for (size_t at = 0; json_next(candidates.raw, &at, NULL, &candidate) == 1;) {
+        struct str reason = json_text(json_member(candidate, "finishReason"), a);
+        if (!str_eq(reason, STR("STOP")) && !str_eq(reason, STR("MAX_TOKENS")))
+            return false;
+    }
+    return true;
+}
+
+/* Anthropic's word for a proper end. */
+static bool stop_complete(struct json_value reason, struct arena *a)
+{
+    struct str s = json_text(reason, a);
+    return s.n > 0 && !str_eq(s, STR("refusal")) && !str_eq(s, STR("pause_turn"));
+}
+
 static bool is_complete(const struct request *r, struct str answer)
 {
-    static const char *const paths[] = {"error", "choices", "data"};
-    struct json_value v[3];
-    if (json_scan(answer, paths, 3, v, NULL) < 0)
+    static const char *const paths[] = {"error",      "choices",   "data",      "stop_reason",
+                                        "candidates", "embedding", "embeddings"};
+    enum { V_ERROR, V_CHOICES, V_DATA, V_STOP, V_CANDIDATES, V_ONE, V_MANY, COUNT };
+    struct json_value v[COUNT];
+    if (json_scan(answer, paths, COUNT, v, NULL) < 0)
         return false;
-    if (v[0].type != JSON_ABSENT && v[0].type != JSON_NULL)
+    if (v[V_ERROR].type != JSON_ABSENT && v[V_ERROR].type != JSON_NULL)
         return false;
-    if (r->match.endpoint == EP_EMBEDDINGS)
-        return v[2].type == JSON_ARRAY && v[2].count > 0;
-    return choices_complete(v[1], r->arena);
+    switch (r->match.endpoint) {
+    case EP_EMBEDDINGS:
+        return v[V_DATA].type == JSON_ARRAY && v[V_DATA].count > 0;
+    case EP_EMBED_CONTENT:
+        return v[V_ONE].type == JSON_OBJECT || (v[V_MANY].type == JSON_ARRAY && v[V_MANY].count > 0);
+    case EP_MESSAGES:
+        return stop_complete(v[V_STOP], r->arena);
+    case EP_GENERATE:
+        return candidates_complete(v[V_CANDIDATES], r->arena);
+    default:
+        return choices_complete(v[V_CHOICES], r->arena);
+    }
 }
 
 void request_cache_store(struct request *r, struct str answer)
