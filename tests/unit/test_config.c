@@ -234,7 +234,6 @@ static const struct {
      "providers[0]: ", "go together"},
     {"providers = ( { name = \"a\"; type = \"vertex\"; project = \"a b\"; } );",
      "providers[0].project: ", "does not do"},
-    {"providers = ( { name = \"a\"; type = \"openai\"; } );", "providers[0]: ", "base_url"},
     {"providers = ( { name = \"A\"; type = \"virtual\"; } );", "providers[0].name: ", "a-z"},
     {"providers = ( { name = \"v1\"; type = \"virtual\"; } );", "providers[0].name: ", "another name"},
     {"providers = ( { name = \"metrics\"; type = \"virtual\"; } );", "providers[0].name: ", "another name"},
