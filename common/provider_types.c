@@ -22,7 +22,7 @@ static const struct provider_type types[] = {
     {"lmstudio", "http://127.0.0.1:1234/v1", NULL, true, true,
      PROVIDER_RESPONSES | PROVIDER_MAX_TOKENS | PROVIDER_TOP_K},
     {"deepseek", "https://api.deepseek.com", "DEEPSEEK_API_KEY", false, true,
-     PROVIDER_MAX_TOKENS | PROVIDER_REASONING_BACK | PROVIDER_NO_SCHEMA},
+     PROVIDER_RESPONSES | PROVIDER_MAX_TOKENS | PROVIDER_REASONING_BACK | PROVIDER_NO_SCHEMA},
     {"xai", "https://api.x.ai/v1", "XAI_API_KEY", false, true,
      PROVIDER_RESPONSES | PROVIDER_REASONING_OUTSIDE},
     {"groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY", false, true, PROVIDER_RESPONSES},

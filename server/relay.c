@@ -188,11 +188,10 @@ static enum step relay_json_body(struct attempt *a, struct str body)
 {
     struct request *r = a->r;
     struct failure f;
-    if (r->stream && endpoint_generates(r->match.endpoint)) {
-        enum step step = translate_passed_whole(a, body); /* a provider that does not stream */
-        if (step == STEP_DONE)
-            return step;
-    }
+    bool unstreamed = r->stream && endpoint_generates(r->match.endpoint);
+    if (unstreamed || (r->match.endpoint == EP_RESPONSES && translate_is_chat(body)))
+        if (translate_passed_whole(a, body) == STEP_DONE)
+            return STEP_DONE;
     if (has_answer(a) && a->dialect->read_answer(r, body, &f) != 0) {
         METRIC_INC(r->worker->metrics, upstream_malformed_total);
         log_warn("request %s: provider %s: status %d with an answer that is none", r->id, a->conf->name,

@@ -7,6 +7,7 @@
 
 struct attempt {
     struct request *r;
+    size_t target; /* index in r->targets */
     const struct provider *dialect;
     const struct conf_provider *conf;
     struct provider_call call;
@@ -16,6 +17,7 @@ struct attempt {
 
     /* where the call is translated */
     bool translates;
+    bool avoids_responses;             /* the provider has just said that it has no such endpoint */
     const struct embed_request *embed; /* … of embeddings */
     struct str dropped;                /* parameters that were left out, by name, for the caller */
     bool counted;                      /* tokens were to be counted, and `count` is our own estimate */

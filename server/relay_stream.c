@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "json_scan.h"
 #include "log.h"
+#include "translate.h"
 
 #include <string.h>
 
@@ -25,6 +26,8 @@ struct stream {
     bool keep_usage; /* the client asked for it */
     bool needs_last; /* without its terminal event this stream is cut */
     struct str error_data;
+    bool looked; /* at the first event, whether it is of the endpoint's kind */
+    bool chat;   /* … and it is a chat completion's, which the Responses endpoint's callers don't read */
     struct chat_assemble *assemble;
 };
 
@@ -89,6 +92,10 @@ static void take_event(struct stream *s, const struct sse_event *ev)
     }
     if (s->assemble && ev->has_data)
         chat_assemble_feed(s->assemble, e.instead.n > 0 ? data_of(e.instead) : ev->data);
+    if (!s->looked && ev->has_data) {
+        s->looked = true;
+        s->chat = r->match.endpoint == EP_RESPONSES && translate_is_chat(ev->data);
+    }
     s->last = e.last;
     s->finished |= e.finished;
     s->error = e.error;
@@ -218,6 +225,24 @@ static int heartbeat(struct stream *s)
     return answer_piece(r, relay_heartbeat(r));
 }
 
+/* A chat completion's stream under the Responses endpoint: told as what was asked for. */
+static enum step as_chat(struct stream *s)
+{
+    struct request *r = s->a->r;
+    struct str events = gathered(s), rest = sse_rest(&s->sse);
+    struct buf held = {
+        .p = arena_alloc(r->arena, events.n + rest.n), .cap = events.n + rest.n, .max = events.n + rest.n};
+    buf_add(&held, events);
+    buf_add(&held, rest);
+    r->tokens = (struct usage_tokens){0};
+    r->tokens_known = false;
+    if (translate_passed_stream(s->a, buf_str(&held)) == STEP_DONE)
+        return STEP_DONE;
+    struct error err = {""};
+    error_set(&err, "a chat completion in answer to a call of the Responses endpoint");
+    return cut(s, UPSTREAM_MALFORMED, &err);
+}
+
 static enum step run(struct stream *s)
 {
     struct request *r = s->a->r;
@@ -243,6 +268,8 @@ static enum step run(struct stream *s)
         if (take(s, data) != 0)
             return error_set(&err, "event larger than %d bytes", MAX_SSE_EVENT),
                    cut(s, UPSTREAM_MALFORMED, &err);
+        if (s->chat && !r->head_sent)
+            return as_chat(s);
         if (s->error)
             return end_with_error(s);
         if (s->last)

@@ -80,8 +80,11 @@ static enum step relay(struct attempt *a)
     struct request *r = a->r;
     r->upstream_answered = true;
     tell_request_id(a);
-    if (a->head->status >= 200 && a->head->status < 300)
+    if (a->head->status >= 200 && a->head->status < 300) {
+        if (a->avoids_responses)
+            translate_note_no_responses(a);
         return relay_answer(a);
+    }
     return relay_error(a);
 }
 
@@ -112,6 +115,24 @@ static enum upstream_result prepare_and_call(struct attempt *a, struct error *er
     return call(a, deadline, err);
 }
 
+/* The same request once more, translated; -1: it can't be, so the answer that came is told. */
+static int make_again(struct attempt *a)
+{
+    struct request *r = a->r;
+    struct failure ignored;
+    struct provider_call before = a->call;
+    a->avoids_responses = true;
+    if (translate_call(a, a->target, &ignored) != 0) {
+        buf_free(&a->call.room);
+        a->call = before;
+        a->translates = a->avoids_responses = false;
+        return -1;
+    }
+    upstream_end(&a->up);
+    r->attempts++;
+    return 0;
+}
+
 static enum step exchange(struct attempt *a, struct failure *f)
 {
     struct request *r = a->r;
@@ -119,6 +140,8 @@ static enum step exchange(struct attempt *a, struct failure *f)
     if (a->counted)
         return translate_counted(a);
     enum upstream_result res = prepare_and_call(a, &err);
+    if (res == UPSTREAM_OK && translate_no_responses(a) && make_again(a) == 0)
+        res = prepare_and_call(a, &err);
     enum step step = STEP_DONE;
     if (res == UPSTREAM_OK) {
         step = relay(a);
@@ -134,12 +157,12 @@ static enum step exchange(struct attempt *a, struct failure *f)
 }
 
 /* The provider's request: the caller's own bytes, or a translation. -1: it can't be expressed there. */
-static int make(struct attempt *a, size_t target, struct failure *f)
+static int make(struct attempt *a, struct failure *f)
 {
     struct request *r = a->r;
-    struct str model = r->targets[target].model;
+    struct str model = r->targets[a->target].model;
     if (!translate_passes(a, model))
-        return translate_call(a, target, f);
+        return translate_call(a, a->target, f);
     if (a->dialect->build)
         return a->dialect->build(r, a->conf, model, &a->call, f);
     *f = (struct failure){
@@ -152,13 +175,14 @@ static enum step attempt(struct request *r, size_t target, struct failure *f)
 {
     const struct config *c = r->worker->config;
     uint16_t provider = r->targets[target].provider;
-    struct attempt a = {.r = r, .conf = &c->providers[provider], .waited_before_ns = r->upstream_ns};
+    struct attempt a = {
+        .r = r, .target = target, .conf = &c->providers[provider], .waited_before_ns = r->upstream_ns};
     a.dialect = provider_find(a.conf->type);
     if (!a.dialect)
         return answer_error(r, 500, "gateway_misconfigured", "Provider %s has an unknown type.",
                             a.conf->name);
     enum step step = STEP_NEXT; /* another target may be able to express it */
-    if (make(&a, target, f) == 0)
+    if (make(&a, f) == 0)
         step = begin(r, provider, r->targets[target].model) == STEP_NEXT ? exchange(&a, f) : STEP_DONE;
     buf_free(&a.call.room);
     return step;

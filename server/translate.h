@@ -16,7 +16,19 @@ enum step translate_tell_count(struct attempt *a, uint64_t tokens);
 
 /* The provider's successful answer, told in the caller's dialect. */
 enum step translate_answer(struct attempt *a);
-/* Whole JSON to a caller of a call that passed, who waits for a stream. */
+/* A call that passed, answered in another form than was asked for: whole JSON to a caller who waits for a
+ * stream, or a chat completion to one of the Responses endpoint. STEP_NEXT: not understood, pass it as it is.
+ */
 enum step translate_passed_whole(struct attempt *a, struct str body);
+/* The same of a stream, of which `held` has come. */
+enum step translate_passed_stream(struct attempt *a, struct str held);
+/* Whether this JSON (an answer, or the data of a stream's first event) is a chat completion. */
+bool translate_is_chat(struct str json);
+
+/* The provider says that it has no Responses endpoint where we took it to have one: the call is worth another
+ * try, translated. */
+bool translate_no_responses(const struct attempt *a);
+/* That try was answered: it is remembered for a while. */
+void translate_note_no_responses(const struct attempt *a);
 
 #endif

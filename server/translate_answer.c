@@ -160,14 +160,25 @@ static enum step whole(struct attempt *a, struct str body)
     return step;
 }
 
-enum step translate_passed_whole(struct attempt *a, struct str body)
+/* What passed may be more than we would have understood. */
+static bool understood(struct attempt *a)
 {
     struct failure f;
-    if (!chat_dialect_of(a->r->match.endpoint) || !a->dialect->read_chat)
-        return STEP_NEXT;
-    if (chat_read(a->r, &f) != 0)
-        return STEP_NEXT; /* passed what we would not have understood: as it is, then */
-    return whole(a, body);
+    const struct chat_dialect *d = chat_dialect_of(a->r->match.endpoint);
+    return d && d->read && a->dialect->read_chat && chat_read(a->r, &f) == 0;
+}
+
+enum step translate_passed_whole(struct attempt *a, struct str body)
+{
+    return understood(a) ? whole(a, body) : STEP_NEXT;
+}
+
+bool translate_is_chat(struct str json)
+{
+    static const char *const paths[] = {"object"};
+    struct json_value v;
+    return json_scan(json, paths, 1, &v, NULL) == 0 && v.type == JSON_STRING &&
+           str_starts(v.raw, STR("\"chat.completion"));
 }
 
 /* ---- embeddings, counts */
@@ -372,13 +383,13 @@ static int heartbeat(struct translated *t)
     return flush(t);
 }
 
-static enum step run(struct translated *t)
+static enum step run(struct translated *t, struct str held)
 {
     struct error err = {""};
-    struct str data;
-    for (;;) {
+    struct str data = held;
+    for (bool first = held.n > 0;; first = false) {
         bool broken = false;
-        enum upstream_result res = upstream_read(t->a->up, &data, &err);
+        enum upstream_result res = first ? UPSTREAM_OK : upstream_read(t->a->up, &data, &err);
         if (res == UPSTREAM_CLIENT_GONE)
             return relay_client_gone(t->a, t->sink.text_bytes);
         if (res == UPSTREAM_END)
@@ -403,7 +414,7 @@ static enum step run(struct translated *t)
     }
 }
 
-static enum step stream(struct attempt *a)
+static enum step stream(struct attempt *a, struct str held)
 {
     struct request *r = a->r;
     struct translated t;
@@ -417,12 +428,21 @@ static enum step stream(struct attempt *a)
     answer_begin(r, 200, str_of(stream_type(&t)));
     upstream_heartbeat(a->up, r->worker->config->http.heartbeat_ms);
     t.writer.dialect->begin(&t.writer, &t.out);
-    enum step step = run(&t);
+    enum step step = run(&t, held);
     chat_assemble_free(&t.assemble);
     sse_free(&t.own);
     frames_free(&t.frames);
     end(&t);
     return step;
+}
+
+enum step translate_passed_stream(struct attempt *a, struct str held)
+{
+    if (!understood(a))
+        return STEP_NEXT;
+    a->r->head_out = STR_NULL; /* begun anew */
+    a->r->extra.n = 0;
+    return stream(a, held);
 }
 
 /* ---- which of them */
@@ -435,7 +455,7 @@ enum step translate_answer(struct attempt *a)
     http_find(a->head, "content-type", &type);
     atomic_store_explicit(&r->worker->line->phase, PHASE_STREAM, memory_order_relaxed);
     if (r->stream && !http_is_json(type))
-        return stream(a);
+        return stream(a, STR_NULL);
     enum step step = relay_gather_whole(a, &b, &body);
     if (step == STEP_NEXT)
         step = a->embed                                    ? embeddings(a, body)

@@ -6,6 +6,7 @@
 
 #include "answer.h"
 #include "chat_dialect.h"
+#include "clock.h"
 #include "json_write.h"
 #include "models.h"
 
@@ -13,11 +14,45 @@
 
 enum { MAX_NAMED = 32, MAX_DROPPED_TEXT = 1024, MEDIA_TOKENS = 1000 };
 
+/* ---- who has a Responses endpoint */
+
+#define ABSENT_NS (600 * NS_PER_SEC)
+
+/* When each provider's was found to be missing; a worker's own knowledge, and one configuration's. */
+static int64_t absent_since[MAX_PROVIDERS];
+
+static size_t index_of(const struct attempt *a)
+{
+    return (size_t)(a->conf - a->r->worker->config->providers);
+}
+
+static bool known_absent(const struct attempt *a)
+{
+    int64_t since = absent_since[index_of(a)];
+    return since != 0 && clock_mono_ns() - since < ABSENT_NS;
+}
+
+bool translate_no_responses(const struct attempt *a)
+{
+    const struct request *r = a->r;
+    return !a->translates && r->match.endpoint == EP_RESPONSES && str_eq(r->match.rest, STR("/responses")) &&
+           a->conf->responses == RESPONSES_AUTO && a->dialect->write_chat && a->head &&
+           (a->head->status == 404 || a->head->status == 405);
+}
+
+void translate_note_no_responses(const struct attempt *a)
+{
+    absent_since[index_of(a)] = clock_mono_ns();
+}
+
 bool translate_passes(const struct attempt *a, struct str model)
 {
     const struct request *r = a->r;
     if (r->match.endpoint == EP_NATIVE)
         return true;
+    if (a->avoids_responses || (r->match.endpoint == EP_RESPONSES && a->conf->responses == RESPONSES_AUTO &&
+                                str_eq(r->match.rest, STR("/responses")) && known_absent(a)))
+        return false;
     if (a->dialect->passes)
         return a->dialect->passes(r, a->conf, model);
     return r->dialect == DIALECT_OPENAI;
