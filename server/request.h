@@ -68,6 +68,7 @@ struct request {
     uint64_t output_estimate;
 
     struct chat_request *chat;      /* the neutral form, once a translation was needed (chat_dialect.h) */
+    struct fetched_media *media;    /* what was fetched by URL for it (media_fetch.c) */
     const struct conf_model *route; /* NULL: an endpoint without a model */
     struct {
         uint16_t provider;
@@ -106,6 +107,8 @@ struct request {
 
     struct usage_tokens tokens; /* as the provider told, or estimated */
     bool tokens_known;
+    struct usage_tokens told; /* what a stream has told so far of what it will tell whole at its end: counts for
+                                 nothing until then, but is known better than an estimate */
     uint16_t flags; /* enum usage_flag */
     struct price price;
     uint64_t cost_pico, saved_pico;
