@@ -203,3 +203,8 @@ struct str google_args_text(const struct google_args *g)
     put(&w, &g->root);
     return buf_str(&b);
 }
+
+size_t google_args_size(const struct google_args *g)
+{
+    return sizeof(*g) + 3 * g->bytes + g->nodes * sizeof(struct node);
+}

@@ -21,5 +21,7 @@ struct google_args *google_args_new(struct arena *a);
 void google_args_add(struct google_args *g, struct json_value partial);
 /* The object so far. */
 struct str google_args_text(const struct google_args *g);
+/* Bytes of memory that it holds, about. */
+size_t google_args_size(const struct google_args *g);
 
 #endif

@@ -5,6 +5,10 @@
 
 #include "provider.h"
 
+/* Before its third generation Gemini has no schema beside tools: there the answer is a tool of this name,
+ * whose arguments are its text. */
+#define GEMINI_JSON_TOOL "answer_in_json"
+
 /* ---- writing (gemini_chat.c) */
 
 /* The neutral request as a GenerateContentRequest: call->body (in call->room) and its content-type line. 0,
@@ -28,6 +32,8 @@ enum frame_result gemini_read_frame(struct chat_reader *rd, const struct chat_fr
 /* True when every candidate has told why it ended; hands on those ends, which are held back until here since
  * a stream may go on behind one (tools that Google runs itself). */
 bool gemini_whole(struct chat_reader *rd);
+/* usageMetadata; false: it tells no counts. */
+bool gemini_read_usage(struct json_value usage, struct usage_tokens *out);
 void gemini_read_error(struct request *r, int status, const struct http_head *headers, struct str body,
                        struct failure *f);
 

@@ -1,0 +1,833 @@
+/* Google's answers and streams read into the neutral form, for the Gemini API and Vertex alike. Run by
+ * workers; all of it is a provider's bytes.
+ *
+ * A stream's chunk has the shape of a whole answer, so one reader serves both: it tells what it finds as
+ * deltas, which go on to the caller's stream, or are collected into an answer.
+ *
+ * Nothing marks a stream's end. A candidate's finishReason usually comes with its last chunk, but not where
+ * Google ran a tool of its own in between: so it is held back until the connection ends (gemini_whole). */
+#include "chat_stream.h"
+#include "gemini_chat.h"
+#include "google_args.h"
+#include "google_json.h"
+
+#include <string.h>
+#include <time.h>
+
+enum {
+    MAX_CALLS = 1024,                /* of a candidate */
+    MAX_STATE = 32 * 1024 * 1024,    /* of a stream: arguments that come piece by piece */
+    MAX_TEXT_KEPT = 2 * 1024 * 1024, /* of a stream, for the places of citations */
+    MAX_CITATIONS = 256,
+    MAX_CITATIONS_SIZE = 1024 * 1024,
+    MAX_LOGPROBS_SIZE = 32 * 1024 * 1024,
+};
+
+struct growing {
+    char *p;
+    size_t n, room;
+};
+
+struct candidate {
+    uint32_t calls;
+    struct google_args *open; /* the last call's arguments are still coming */
+    bool as_text;             /* … and are no tool's, but the answer's text (GEMINI_JSON_TOOL) */
+    enum chat_finish finish;
+    struct growing text;           /* so far */
+    struct growing part;           /* collecting: the text of the last part */
+    uint64_t cited[MAX_CITATIONS]; /* hashes of the citations that were told */
+    size_t n_cited;
+};
+
+struct reader {
+    struct chat_reader *rd;
+    struct chat_answer *answer; /* whole: deltas are collected here; NULL: they are handed on */
+    struct candidate *candidates[MAX_CHAT_CHOICES];
+    uint32_t n; /* the highest index seen, + 1 */
+    size_t state, text_kept;
+    bool started, blocked;
+};
+
+static int malformed(struct chat_reader *rd, const char *message)
+{
+    *rd->f = (struct failure){.status = 502,
+                              .type = "server_error",
+                              .code = "upstream_malformed",
+                              .message = arena_copy(rd->r->arena, str_of(message))};
+    return -1;
+}
+
+static void append(struct growing *g, struct str text, struct arena *a)
+{
+    if (g->room - g->n < text.n) {
+        size_t room = 2 * (g->n + text.n) + 64;
+        char *p = arena_alloc(a, room);
+        if (g->n > 0)
+            memcpy(p, g->p, g->n);
+        g->p = p;
+        g->room = room;
+    }
+    if (text.n > 0)
+        memcpy(g->p + g->n, text.p, text.n);
+    g->n += text.n;
+}
+
+/* ---- deltas: handed on, or collected */
+
+static struct chat_choice *choice_of(struct reader *g, uint32_t i)
+{
+    while (g->answer->n_choices <= i)
+        chat_add_choice(g->answer, g->rd->arena);
+    return &g->answer->choices[i];
+}
+
+static struct chat_part *last_part(struct chat_choice *c, enum chat_part_kind kind)
+{
+    struct chat_part *last = c->n_parts > 0 ? &c->parts[c->n_parts - 1] : NULL;
+    return last && last->kind == kind ? last : NULL;
+}
+
+/* Text goes on in the part before it; a signature ends a part. */
+static void collect_text(struct reader *g, struct chat_choice *c, const struct chat_delta *d,
+                         enum chat_part_kind kind)
+{
+    struct growing *text = &g->candidates[d->choice]->part;
+    struct chat_part *p = last_part(c, kind);
+    if (p && p->signature.n == 0) {
+        if (text->n == 0)
+            append(text, p->text, g->rd->arena);
+        append(text, d->text, g->rd->arena);
+        p->text = (struct str){text->p, text->n};
+    } else {
+        p = chat_add_part(&c->parts, &c->n_parts, g->rd->arena, kind);
+        p->text = d->text;
+        *text = (struct growing){0};
+    }
+    p->signature = d->signature;
+    p->signer = d->signer;
+}
+
+static void collect(struct reader *g, const struct chat_delta *d)
+{
+    struct arena *a = g->rd->arena;
+    struct chat_choice *c = choice_of(g, d->choice);
+    struct chat_part *p;
+    switch (d->kind) {
+    case DELTA_TEXT:
+        collect_text(g, c, d, PART_TEXT);
+        break;
+    case DELTA_THINKING:
+        collect_text(g, c, d, PART_THINKING);
+        break;
+    case DELTA_TOOL:
+        p = chat_add_part(&c->parts, &c->n_parts, a, PART_TOOL_CALL);
+        p->id = d->id;
+        p->name = d->name;
+        p->signature = d->signature;
+        p->signer = d->signer;
+        break;
+    case DELTA_ARGUMENTS:
+        if ((p = last_part(c, PART_TOOL_CALL)) != NULL)
+            p->arguments = d->text;
+        break;
+    case DELTA_IMAGE:
+        p = chat_add_part(&c->parts, &c->n_parts, a, PART_IMAGE);
+        p->data = d->data;
+        p->mime = d->mime;
+        p->url = d->url;
+        break;
+    case DELTA_LOGPROBS:
+        c->logprobs = d->json;
+        break;
+    case DELTA_ANNOTATIONS:
+        c->annotations = d->json;
+        break;
+    default:
+        break;
+    }
+}
+
+static void tell(struct reader *g, const struct chat_delta *d)
+{
+    if (g->answer)
+        collect(g, d);
+    else
+        chat_emit(g->rd, d);
+}
+
+/* ---- a candidate's parts */
+
+static struct candidate *candidate_at(struct reader *g, uint32_t i)
+{
+    if (!g->candidates[i]) {
+        g->candidates[i] = arena_alloc(g->rd->arena, sizeof(struct candidate));
+        memset(g->candidates[i], 0, sizeof(struct candidate));
+    }
+    if (i >= g->n)
+        g->n = i + 1;
+    return g->candidates[i];
+}
+
+static void tell_text(struct reader *g, uint32_t i, struct str text, struct str signature)
+{
+    struct candidate *c = g->candidates[i];
+    if (text.n == 0 && signature.n == 0)
+        return;
+    if (g->text_kept + text.n <= MAX_TEXT_KEPT) {
+        g->text_kept += text.n;
+        append(&c->text, text, g->rd->arena);
+    }
+    tell(g, &(struct chat_delta){.kind = DELTA_TEXT,
+                                 .choice = i,
+                                 .text = text,
+                                 .signature = signature,
+                                 .signer = signature.n > 0 ? SIGNER_GOOGLE : SIGNER_NONE});
+}
+
+static void tell_arguments(struct reader *g, uint32_t i, struct str json)
+{
+    struct candidate *c = g->candidates[i];
+    if (c->as_text)
+        tell_text(g, i, json, STR_NULL);
+    else
+        tell(g,
+             &(struct chat_delta){.kind = DELTA_ARGUMENTS, .choice = i, .tool = c->calls - 1, .text = json});
+}
+
+/* A valid JSON text without the white space between its tokens. */
+static struct str compact(struct str json, struct arena *a)
+{
+    char *p = arena_alloc(a, json.n + 1);
+    size_t n = 0;
+    bool string = false;
+    for (size_t i = 0; i < json.n; i++) {
+        char c = json.p[i];
+        if (!string && (c == ' ' || c == '\n' || c == '\r' || c == '\t'))
+            continue;
+        p[n++] = c;
+        if (string && c == '\\' && i + 1 < json.n)
+            p[n++] = json.p[++i];
+        else if (c == '"')
+            string = !string;
+    }
+    return (struct str){p, n};
+}
+
+static void close_call(struct reader *g, uint32_t i)
+{
+    struct candidate *c = g->candidates[i];
+    if (!c->open)
+        return;
+    struct str text = google_args_text(c->open);
+    c->open = NULL;
+    tell_arguments(g, i, text);
+}
+
+static bool is_json_tool(const struct reader *g, struct str name)
+{
+    return g->rd->in && g->rd->in->format == FORMAT_SCHEMA && str_eq(name, STR(GEMINI_JSON_TOOL));
+}
+
+static int begin_call(struct reader *g, uint32_t i, struct str name, struct json_value id,
+                      struct str signature)
+{
+    struct candidate *c = g->candidates[i];
+    struct str told = json_text(id, g->rd->scratch);
+    close_call(g, i);
+    c->as_text = is_json_tool(g, name);
+    if (c->as_text)
+        return 0;
+    if (c->calls >= MAX_CALLS)
+        return malformed(g->rd, "The provider's answer has too many function calls.");
+    tell(g, &(struct chat_delta){.kind = DELTA_TOOL,
+                                 .choice = i,
+                                 .tool = c->calls++,
+                                 .id = told.n > 0 ? told : chat_make_id(g->rd->scratch, "call_"),
+                                 .name = name,
+                                 .signature = signature,
+                                 .signer = signature.n > 0 ? SIGNER_GOOGLE : SIGNER_NONE});
+    return 0;
+}
+
+static int add_pieces(struct reader *g, struct candidate *c, struct json_value pieces)
+{
+    struct json_value piece;
+    size_t before = google_args_size(c->open);
+    for (size_t at = 0; google_next(pieces, &at, &piece) == 1;)
+        google_args_add(c->open, piece);
+    g->state += google_args_size(c->open) - before;
+    return g->state <= MAX_STATE ? 0 : malformed(g->rd, "The provider's function calls are too large.");
+}
+
+/* Whole ({name,args}), or a piece: {name,willContinue}, {partialArgs,willContinue} …, {} at the end. */
+static int take_call(struct reader *g, uint32_t i, struct json_value call, struct str signature)
+{
+    enum { NAME, ARGS, ID, PIECES, MORE, FIELDS };
+    static const char *const names[FIELDS] = {"name", "args", "id", "partialArgs", "willContinue"};
+    struct json_value v[FIELDS];
+    struct candidate *c = g->candidates[i];
+    google_fields(call, names, FIELDS, v, NULL, NULL);
+    struct str name = json_text(v[NAME], g->rd->scratch);
+    bool more = v[MORE].type == JSON_TRUE;
+    if (name.n > 0) {
+        if (begin_call(g, i, name, v[ID], signature) != 0)
+            return -1;
+        if (!more && v[PIECES].type == JSON_ABSENT) {
+            tell_arguments(g, i,
+                           v[ARGS].type == JSON_OBJECT ? compact(v[ARGS].raw, g->rd->scratch) : STR("{}"));
+            return 0;
+        }
+        c->open = google_args_new(g->rd->arena);
+    }
+    if (c->open && add_pieces(g, c, v[PIECES]) != 0)
+        return -1;
+    if (!more)
+        close_call(g, i);
+    return 0;
+}
+
+/* Code that Google ran, and what it printed, as a reader would want to see them in the text. */
+static void take_code(struct reader *g, uint32_t i, struct json_value code, struct json_value result)
+{
+    struct arena *a = g->rd->scratch;
+    struct str language = json_text(google_field(code, "language"), a),
+               text = json_text(code.type ? google_field(code, "code") : google_field(result, "output"), a);
+    bool python = str_ieq(language, STR("PYTHON"));
+    struct str end = str_ends(text, STR("\n")) ? STR_NULL : STR("\n");
+    size_t max = text.n + 64;
+    struct buf b = {.p = arena_alloc(a, max), .cap = max, .max = max};
+    buf_add(&b, python ? STR("\n```python\n") : STR("\n```\n"));
+    buf_add(&b, text);
+    buf_add(&b, end);
+    buf_add(&b, STR("```\n"));
+    if (text.n > 0)
+        tell_text(g, i, buf_str(&b), STR_NULL);
+}
+
+static void take_media(struct reader *g, uint32_t i, struct json_value data, struct json_value file)
+{
+    struct arena *a = g->rd->scratch;
+    struct json_value of = data.type == JSON_OBJECT ? data : file;
+    struct chat_delta d = {.kind = DELTA_IMAGE, .choice = i};
+    d.mime = json_text(google_field(of, "mimeType"), a);
+    d.data = google_base64(json_text(google_field(data, "data"), a), a);
+    d.url = json_text(google_field(file, "fileUri"), a);
+    if (d.data.n > 0 || d.url.n > 0)
+        tell(g, &d);
+}
+
+static int take_part(struct reader *g, uint32_t i, struct json_value part)
+{
+    enum { TEXT, THOUGHT, SIGNATURE, CALL, DATA, FILE_DATA, CODE, RESULT, FIELDS };
+    static const char *const names[FIELDS] = {
+        "text",       "thought",  "thoughtSignature", "functionCall",
+        "inlineData", "fileData", "executableCode",   "codeExecutionResult"};
+    struct json_value v[FIELDS];
+    google_fields(part, names, FIELDS, v, NULL, NULL);
+    struct str signature = json_text(v[SIGNATURE], g->rd->scratch);
+    struct str text = json_text(v[TEXT], g->rd->scratch);
+    if (v[CALL].type == JSON_OBJECT)
+        return take_call(g, i, v[CALL], signature);
+    if (v[THOUGHT].type == JSON_TRUE) {
+        if (text.n > 0 || signature.n > 0)
+            tell(g, &(struct chat_delta){.kind = DELTA_THINKING,
+                                         .choice = i,
+                                         .text = text,
+                                         .signature = signature,
+                                         .signer = signature.n > 0 ? SIGNER_GOOGLE : SIGNER_NONE});
+    } else if (v[TEXT].type == JSON_STRING || (signature.n > 0 && part.count == 1))
+        tell_text(g, i, text, signature);
+    else if (v[DATA].type == JSON_OBJECT || v[FILE_DATA].type == JSON_OBJECT)
+        take_media(g, i, v[DATA], v[FILE_DATA]);
+    else if (v[CODE].type == JSON_OBJECT || v[RESULT].type == JSON_OBJECT)
+        take_code(g, i, v[CODE], v[RESULT]);
+    return 0; /* tools that Google ran itself need no answer */
+}
+
+/* ---- how it ended */
+
+static enum chat_finish finish_of(struct json_value reason, struct arena *a)
+{
+    static const struct {
+        const char *name;
+        enum chat_finish finish;
+    } reasons[] = {
+        {"STOP", FINISH_STOP},
+        {"MAX_TOKENS", FINISH_LENGTH},
+        {"SAFETY", FINISH_CONTENT_FILTER},
+        {"RECITATION", FINISH_CONTENT_FILTER},
+        {"LANGUAGE", FINISH_CONTENT_FILTER},
+        {"BLOCKLIST", FINISH_CONTENT_FILTER},
+        {"PROHIBITED_CONTENT", FINISH_CONTENT_FILTER},
+        {"SPII", FINISH_CONTENT_FILTER},
+        {"MODEL_ARMOR", FINISH_CONTENT_FILTER},
+        {"JAILBREAK", FINISH_CONTENT_FILTER},
+        {"FINISH_REASON_UNSPECIFIED", FINISH_NONE},
+    };
+    /* as numbers, which some clients of the protocol write: only what both APIs mean by them */
+    static const enum chat_finish numbered[] = {
+        FINISH_NONE,           FINISH_STOP,           FINISH_LENGTH,
+        FINISH_CONTENT_FILTER, FINISH_CONTENT_FILTER, FINISH_ERROR,
+        FINISH_CONTENT_FILTER, FINISH_CONTENT_FILTER, FINISH_CONTENT_FILTER};
+    int64_t n;
+    if (json_int(reason, &n) == 0)
+        return n >= 0 && n < (int64_t)(sizeof(numbered) / sizeof(numbered[0])) ? numbered[n] : FINISH_ERROR;
+    struct str name = json_text(reason, a);
+    if (name.n == 0)
+        return FINISH_NONE;
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+        if (str_eq(name, str_of(reasons[i].name)))
+            return reasons[i].finish;
+    return str_starts(name, STR("IMAGE_")) ? FINISH_CONTENT_FILTER : FINISH_ERROR;
+}
+
+static bool read_count_of(struct json_value v, uint64_t *out)
+{
+    int64_t n;
+    if (json_int(v, &n) != 0 || n < 0 || n > INT32_MAX)
+        return false;
+    *out = (uint64_t)n;
+    return true;
+}
+
+bool gemini_read_usage(struct json_value usage, struct usage_tokens *out)
+{
+    enum { PROMPT, CACHED, CANDIDATES, THOUGHTS, TOOL_USE, TOTAL, FIELDS };
+    static const char *const names[FIELDS] = {"promptTokenCount",        "cachedContentTokenCount",
+                                              "candidatesTokenCount",    "thoughtsTokenCount",
+                                              "toolUsePromptTokenCount", "totalTokenCount"};
+    struct json_value v[FIELDS];
+    uint64_t prompt = 0, answer = 0, thoughts = 0, tools = 0, cached = 0, total = 0;
+    google_fields(usage, names, FIELDS, v, NULL, NULL);
+    bool told = read_count_of(v[PROMPT], &prompt);
+    told |= read_count_of(v[CANDIDATES], &answer);
+    told |= read_count_of(v[TOTAL], &total);
+    read_count_of(v[THOUGHTS], &thoughts);
+    read_count_of(v[TOOL_USE], &tools);
+    read_count_of(v[CACHED], &cached);
+    if (!told)
+        return false; /* Vertex's "trafficType" alone */
+    out->input = prompt + tools;
+    out->output = answer + thoughts;
+    out->reasoning = thoughts;
+    out->cached = cached < out->input ? cached : out->input;
+    out->cache_write = 0;
+    return true;
+}
+
+/* ---- log probabilities */
+
+static void put_token(struct json_writer *w, struct json_value token, struct arena *a)
+{
+    struct str text = json_text(google_field(token, "token"), a);
+    struct json_value logprob = google_field(token, "logProbability");
+    json_member_str(w, "token", text);
+    json_member_raw(w, "logprob", logprob.type == JSON_NUMBER ? logprob.raw : STR("0"));
+    json_member_open(w, "bytes", '[');
+    for (size_t i = 0; i < text.n; i++)
+        json_i64(w, (unsigned char)text.p[i]);
+    json_close(w, ']');
+}
+
+static void put_top(struct json_writer *w, struct json_value candidates, struct arena *a)
+{
+    struct json_value v;
+    json_member_open(w, "top_logprobs", '[');
+    for (size_t at = 0; google_next(candidates, &at, &v) == 1;) {
+        json_open(w, '{');
+        put_token(w, v, a);
+        json_close(w, '}');
+    }
+    json_close(w, ']');
+}
+
+/* {"chosenCandidates":[{token,logProbability}],"topCandidates":[{"candidates":[…]}]} → OpenAI's form. */
+static void take_logprobs(struct reader *g, uint32_t i, struct json_value result)
+{
+    struct arena *a = g->rd->scratch;
+    struct json_value chosen = google_field(result, "chosenCandidates"),
+                      top = google_field(result, "topCandidates"), token, tops;
+    struct buf b;
+    buf_init(&b, MAX_LOGPROBS_SIZE);
+    struct json_writer w = json_writer(&b);
+    json_open(&w, '{');
+    json_member_open(&w, "content", '[');
+    for (size_t at = 0, top_at = 0; google_next(chosen, &at, &token) == 1 && !b.full;) {
+        if (google_next(top, &top_at, &tops) != 1)
+            tops = (struct json_value){.type = JSON_ABSENT};
+        json_open(&w, '{');
+        put_token(&w, token, a);
+        put_top(&w, google_field(tops, "candidates"), a);
+        json_close(&w, '}');
+    }
+    json_close(&w, ']');
+    json_member_null(&w, "refusal");
+    json_close(&w, '}');
+    if (!b.full && chosen.count > 0)
+        tell(g,
+             &(struct chat_delta){.kind = DELTA_LOGPROBS, .choice = i, .json = arena_copy(a, buf_str(&b))});
+    buf_free(&b);
+}
+
+/* ---- citations */
+
+struct source {
+    struct str url, title;
+};
+
+/* Google counts bytes, OpenAI characters. */
+static int64_t character(const struct growing *text, struct json_value bytes)
+{
+    int64_t n, count = 0;
+    if (json_int(bytes, &n) != 0 || n < 0)
+        return 0;
+    for (size_t i = 0; i < text->n && i < (size_t)n; i++)
+        count += (text->p[i] & 0xC0) != 0x80;
+    return count + (n > (int64_t)text->n ? n - (int64_t)text->n : 0);
+}
+
+/* Once each: chunks repeat what earlier ones told. */
+static bool is_new(struct candidate *c, struct str citation)
+{
+    uint64_t h = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < citation.n; i++)
+        h = (h ^ (unsigned char)citation.p[i]) * UINT64_C(1099511628211);
+    for (size_t i = 0; i < c->n_cited; i++)
+        if (c->cited[i] == h)
+            return false;
+    if (c->n_cited == MAX_CITATIONS)
+        return false;
+    c->cited[c->n_cited++] = h;
+    return true;
+}
+
+static void put_citation(struct json_writer *w, struct candidate *c, const struct source *s, int64_t from,
+                         int64_t to)
+{
+    size_t before = w->out->n;
+    bool comma = w->comma;
+    json_open(w, '{');
+    json_member_strz(w, "type", "url_citation");
+    json_member_open(w, "url_citation", '{');
+    json_member_i64(w, "start_index", from);
+    json_member_i64(w, "end_index", to);
+    json_member_str(w, "url", s->url);
+    json_member_str(w, "title", s->title);
+    json_close(w, '}');
+    json_close(w, '}');
+    size_t front = comma ? before + 1 : before;
+    if (!w->out->full && is_new(c, (struct str){w->out->p + front, w->out->n - front}))
+        return;
+    w->out->n = before;
+    w->comma = comma;
+}
+
+static size_t read_sources(struct json_value chunks, struct source out[MAX_CITATIONS], struct arena *a)
+{
+    static const char *const kinds[] = {"web", "retrievedContext", "maps", "image"};
+    struct json_value chunk, v[4];
+    size_t n = 0;
+    for (size_t at = 0; n < MAX_CITATIONS && google_next(chunks, &at, &chunk) == 1; n++) {
+        google_fields(chunk, kinds, 4, v, NULL, NULL);
+        const struct json_value *of = v;
+        while (of < v + 3 && of->type != JSON_OBJECT)
+            of++;
+        out[n].url = json_text(google_field(*of, "uri"), a);
+        out[n].title = json_text(google_field(*of, "title"), a);
+    }
+    return n;
+}
+
+static void put_supports(struct json_writer *w, struct candidate *c, struct json_value supports,
+                         const struct source sources[], size_t n)
+{
+    struct json_value support, index;
+    for (size_t at = 0; google_next(supports, &at, &support) == 1 && !w->out->full;) {
+        struct json_value segment = google_field(support, "segment"),
+                          indices = google_field(support, "groundingChunkIndices");
+        int64_t from = character(&c->text, google_field(segment, "startIndex")),
+                to = character(&c->text, google_field(segment, "endIndex")), k;
+        for (size_t in = 0; json_next(indices.raw, &in, NULL, &index) == 1;)
+            if (json_int(index, &k) == 0 && k >= 0 && (size_t)k < n && sources[k].url.n > 0)
+                put_citation(w, c, &sources[k], from, to);
+    }
+}
+
+static void put_grounding(struct json_writer *w, struct candidate *c, struct json_value metadata,
+                          struct arena *a)
+{
+    struct source *sources = arena_alloc(a, MAX_CITATIONS * sizeof(*sources));
+    size_t n = read_sources(google_field(metadata, "groundingChunks"), sources, a);
+    struct json_value supports = google_field(metadata, "groundingSupports");
+    put_supports(w, c, supports, sources, n);
+    for (size_t i = 0; i < n && supports.count == 0; i++)
+        if (sources[i].url.n > 0)
+            put_citation(w, c, &sources[i], 0, 0);
+}
+
+static void put_cited(struct json_writer *w, struct candidate *c, struct json_value metadata, struct arena *a)
+{
+    struct json_value list = google_field(metadata, "citations"), v;
+    if (list.type == JSON_ABSENT)
+        list = google_field(metadata, "citationSources");
+    for (size_t at = 0; google_next(list, &at, &v) == 1 && !w->out->full;) {
+        struct source s = {json_text(google_field(v, "uri"), a), json_text(google_field(v, "title"), a)};
+        if (s.url.n > 0)
+            put_citation(w, c, &s, character(&c->text, google_field(v, "startIndex")),
+                         character(&c->text, google_field(v, "endIndex")));
+    }
+}
+
+static void take_citations(struct reader *g, uint32_t i, struct json_value grounding,
+                           struct json_value citations)
+{
+    struct arena *a = g->rd->scratch;
+    struct candidate *c = g->candidates[i];
+    size_t known = c->n_cited;
+    struct buf b;
+    buf_init(&b, MAX_CITATIONS_SIZE);
+    struct json_writer w = json_writer(&b);
+    json_open(&w, '[');
+    put_grounding(&w, c, grounding, a);
+    put_cited(&w, c, citations, a);
+    json_close(&w, ']');
+    if (!b.full && c->n_cited > known)
+        tell(g, &(struct chat_delta){
+                    .kind = DELTA_ANNOTATIONS, .choice = i, .json = arena_copy(a, buf_str(&b))});
+    buf_free(&b);
+}
+
+/* ---- a chunk, or a whole answer */
+
+static int take_candidate(struct reader *g, uint32_t place, struct json_value candidate)
+{
+    enum { INDEX, CONTENT, REASON, LOGPROBS, GROUNDING, CITATIONS, FIELDS };
+    static const char *const names[FIELDS] = {"index",          "content",           "finishReason",
+                                              "logprobsResult", "groundingMetadata", "citationMetadata"};
+    struct json_value v[FIELDS], part;
+    int64_t index;
+    google_fields(candidate, names, FIELDS, v, NULL, NULL);
+    uint32_t i =
+        json_int(v[INDEX], &index) == 0 && index >= 0 && index < MAX_CHAT_CHOICES ? (uint32_t)index : place;
+    if (i >= MAX_CHAT_CHOICES)
+        return 0;
+    struct candidate *c = candidate_at(g, i);
+    struct json_value parts = google_field(v[CONTENT], "parts");
+    for (size_t at = 0; google_next(parts, &at, &part) == 1;)
+        if (take_part(g, i, part) != 0)
+            return -1;
+    if (v[LOGPROBS].type == JSON_OBJECT)
+        take_logprobs(g, i, v[LOGPROBS]);
+    if (v[GROUNDING].type == JSON_OBJECT || v[CITATIONS].type == JSON_OBJECT)
+        take_citations(g, i, v[GROUNDING], v[CITATIONS]);
+    enum chat_finish finish = finish_of(v[REASON], g->rd->scratch);
+    if (finish != FINISH_NONE) {
+        close_call(g, i);
+        c->finish = finish;
+    }
+    return 0;
+}
+
+/* "2026-04-07T16:49:58.333958Z"; 0: it is none. */
+static int64_t seconds_of(struct str time)
+{
+    char text[20];
+    struct tm tm = {0};
+    if (time.n < 19 || str_copy(text, sizeof(text), (struct str){time.p, 19}) != 0)
+        return 0;
+    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+    return end && *end == '\0' ? timegm(&tm) : 0;
+}
+
+static void take_head(struct reader *g, struct json_value id, struct json_value model, struct json_value time)
+{
+    struct arena *a = g->rd->scratch;
+    if (g->started)
+        return;
+    g->started = true;
+    struct chat_delta d = {.kind = DELTA_START,
+                           .id = json_text(id, a),
+                           .model = json_text(model, a),
+                           .created = seconds_of(json_text(time, a))};
+    if (!g->answer) {
+        chat_emit(g->rd, &d);
+        return;
+    }
+    g->answer->id = d.id;
+    g->answer->model = d.model;
+    g->answer->created = d.created;
+}
+
+static void take_usage(struct reader *g, struct json_value usage)
+{
+    struct usage_tokens u;
+    if (!gemini_read_usage(usage, &u))
+        return;
+    if (g->answer) {
+        g->answer->usage = u;
+        g->answer->usage_known = true;
+    } else
+        chat_emit(g->rd, &(struct chat_delta){.kind = DELTA_USAGE, .usage = u});
+}
+
+static int take_response(struct reader *g, struct json_value response)
+{
+    enum { CANDIDATES, USAGE, ID, MODEL, TIME, FEEDBACK, ERROR, FIELDS };
+    static const char *const names[FIELDS] = {"candidates", "usageMetadata",  "responseId", "modelVersion",
+                                              "createTime", "promptFeedback", "error"};
+    struct json_value v[FIELDS], candidate;
+    if (response.type != JSON_OBJECT)
+        return malformed(g->rd, "The provider's answer is no JSON object.");
+    google_fields(response, names, FIELDS, v, NULL, NULL);
+    if (v[ERROR].type == JSON_OBJECT || v[ERROR].type == JSON_STRING) {
+        gemini_read_error(g->rd->r, 502, NULL, response.raw, g->rd->f);
+        return -1;
+    }
+    take_head(g, v[ID], v[MODEL], v[TIME]);
+    uint32_t place = 0;
+    for (size_t at = 0; google_next(v[CANDIDATES], &at, &candidate) == 1;)
+        if (take_candidate(g, place++, candidate) != 0)
+            return -1;
+    struct str blocked = json_text(google_field(v[FEEDBACK], "blockReason"), g->rd->scratch);
+    g->blocked |= blocked.n > 0;
+    take_usage(g, v[USAGE]);
+    return 0;
+}
+
+/* One answer or chunk, or an array of them: a stream that is no event stream. */
+static int take_text(struct reader *g, struct str text)
+{
+    struct json_value root = json_root(text), one;
+    if (root.type == JSON_ABSENT)
+        return malformed(g->rd, "The provider's answer is no valid JSON.");
+    if (root.type != JSON_ARRAY)
+        return take_response(g, root);
+    for (size_t at = 0; json_next(root.raw, &at, NULL, &one) == 1;)
+        if (take_response(g, one) != 0)
+            return -1;
+    return 0;
+}
+
+int gemini_read_chat(struct chat_reader *rd, struct str body, struct chat_answer *out)
+{
+    struct reader *g = arena_alloc(rd->arena, sizeof(*g));
+    *g = (struct reader){.rd = rd, .answer = out};
+    if (take_text(g, body) != 0)
+        return -1;
+    if (g->n == 0 && !g->blocked)
+        return malformed(rd, "The provider's answer has no candidates.");
+    if (g->n == 0)
+        candidate_at(g, 0)->finish = FINISH_CONTENT_FILTER;
+    for (uint32_t i = 0; i < g->n; i++) {
+        struct chat_choice *choice = choice_of(g, i);
+        struct candidate *c = candidate_at(g, i);
+        close_call(g, i);
+        choice->finish = c->finish == FINISH_STOP && c->calls > 0 ? FINISH_TOOL_CALLS : c->finish;
+    }
+    return 0;
+}
+
+enum frame_result gemini_read_frame(struct chat_reader *rd, const struct chat_frame *frame)
+{
+    struct reader *g = rd->state;
+    if (!g) {
+        rd->state = g = arena_alloc(rd->arena, sizeof(*g));
+        *g = (struct reader){.rd = rd};
+    }
+    if (frame->data.n == 0 || str_eq(frame->data, STR("[DONE]"))) /* some relay's */
+        return FRAME_MORE;
+    return take_text(g, frame->data) == 0 ? FRAME_MORE : FRAME_ERROR;
+}
+
+bool gemini_whole(struct chat_reader *rd)
+{
+    struct reader *g = rd->state;
+    if (!g || (g->n == 0 && !g->blocked))
+        return false;
+    if (g->n == 0)
+        candidate_at(g, 0)->finish = FINISH_CONTENT_FILTER;
+    for (uint32_t i = 0; i < g->n; i++)
+        if (!g->candidates[i] || g->candidates[i]->finish == FINISH_NONE)
+            return false;
+    for (uint32_t i = 0; i < g->n; i++) {
+        close_call(g, i);
+        chat_emit(
+            rd, &(struct chat_delta){.kind = DELTA_FINISH, .choice = i, .finish = g->candidates[i]->finish});
+    }
+    return true;
+}
+
+/* ---- errors */
+
+/* "34.4s" in milliseconds. */
+static int64_t milliseconds_of(struct str duration)
+{
+    struct str whole;
+    uint64_t s, fraction = 0;
+    if (!str_ends(duration, STR("s")))
+        return 0;
+    duration.n--;
+    if (!str_split(&duration, '.', &whole) || str_u64(whole, &s) != 0 || s > 1000000)
+        return 0;
+    if (duration.n > 3)
+        duration.n = 3;
+    if (duration.n > 0 && str_u64(duration, &fraction) != 0)
+        return 0;
+    for (size_t i = duration.n; i < 3; i++)
+        fraction *= 10;
+    return (int64_t)(s * 1000 + fraction);
+}
+
+static void read_details(struct json_value details, struct failure *f, struct arena *a)
+{
+    struct json_value v;
+    for (size_t at = 0; google_next(details, &at, &v) == 1;) {
+        if (str_eq(json_text(google_field(v, "reason"), a), STR("API_KEY_INVALID"))) {
+            f->status = 401;
+            f->code = "invalid_api_key";
+        }
+        struct str delay = json_text(google_field(v, "retryDelay"), a);
+        if (delay.n > 0)
+            f->retry_after_ms = milliseconds_of(delay);
+    }
+}
+
+static bool says(struct str message, const char *what)
+{
+    return message.n > 0 && memmem(message.p, message.n, what, strlen(what)) != NULL;
+}
+
+/* OpenAI's code, where Google has but a status. */
+static const char *code_of(const struct failure *f)
+{
+    switch (f->status) {
+    case 400:
+        return says(f->message, "exceeds the maximum number of tokens") ? "context_length_exceeded" : NULL;
+    case 404:
+        return "model_not_found";
+    case 429:
+        return "rate_limit_exceeded";
+    default:
+        return NULL;
+    }
+}
+
+void gemini_read_error(struct request *r, int status, const struct http_head *headers, struct str body,
+                       struct failure *f)
+{
+    struct json_value root = json_root(body), first;
+    size_t at = 0;
+    *f = (struct failure){.status = status};
+    if (root.type == JSON_ARRAY && json_next(root.raw, &at, NULL, &first) == 1)
+        root = first;
+    struct json_value error = google_field(root, "error"), code = google_field(error, "code");
+    int64_t n;
+    if (!headers && json_int(code, &n) == 0 && n >= 400 && n < 600)
+        f->status = (int)n;
+    f->message = json_text(error.type == JSON_STRING ? error : google_field(error, "message"), r->arena);
+    read_details(google_field(error, "details"), f, r->arena);
+    if (f->message.n == 0)
+        f->message = arena_printf(r->arena, "The provider answered with status %d.", f->status);
+    if (!f->code)
+        f->code = code_of(f);
+}
