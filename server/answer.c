@@ -136,6 +136,7 @@ void answer_begin(struct request *r, int status, struct str content_type)
     else if (r->head->minor == 0)
         framing = FRAME_CLOSE;
     r->chunked = framing == FRAME_CHUNKED;
+    r->extra_before = r->extra.n;
     if (str_starts(content_type, STR("text/event-stream"))) {
         content_type = STR("text/event-stream; charset=utf-8");
         answer_header(r, "cache-control", STR("no-cache"));
@@ -197,7 +198,7 @@ void answer_break(struct request *r, const struct failure *f, bool sse)
     if (!r->head_sent) {
         /* nothing has been sent: the client can still be told properly */
         r->head_out = STR_NULL;
-        r->extra.n = 0;
+        r->extra.n = r->extra_before;
         answer_failure(r, f);
         return;
     }

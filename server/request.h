@@ -99,6 +99,7 @@ struct request {
     bool bodiless;         /* the answer has no body (HEAD, 204, 304) */
     struct str head_out;   /* composed and not sent yet: goes out with the first piece */
     struct buf extra;      /* header lines to add to the answer ("name: value\r\n"…); memory of the arena */
+    size_t extra_before;   /* … of it before answer_begin added its own: what an error keeps */
     int64_t first_byte_ns; /* … of the answer */
     int64_t upstream_ns;   /* spent waiting for the provider */
     uint16_t attempts;
@@ -107,9 +108,9 @@ struct request {
 
     struct usage_tokens tokens; /* as the provider told, or estimated */
     bool tokens_known;
-    struct usage_tokens told; /* what a stream has told so far of what it will tell whole at its end: counts for
-                                 nothing until then, but is known better than an estimate */
-    uint16_t flags; /* enum usage_flag */
+    struct usage_tokens told; /* what a stream has told so far of what it will tell whole at its end: counts
+                                 for nothing until then, but is known better than an estimate */
+    uint16_t flags;           /* enum usage_flag */
     struct price price;
     uint64_t cost_pico, saved_pico;
     struct usage_row *row; /* the ring's entry, once begun */

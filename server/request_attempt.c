@@ -80,6 +80,8 @@ static enum step relay(struct attempt *a)
     struct request *r = a->r;
     r->upstream_answered = true;
     tell_request_id(a);
+    if (a->dropped.n > 0)
+        answer_header(r, "x-aigw-dropped-params", a->dropped);
     if (a->head->status >= 200 && a->head->status < 300) {
         if (a->avoids_responses)
             translate_note_no_responses(a);
@@ -163,8 +165,10 @@ static int make(struct attempt *a, struct failure *f)
     struct str model = r->targets[a->target].model;
     if (!translate_passes(a, model))
         return translate_call(a, a->target, f);
-    if (a->dialect->build)
-        return a->dialect->build(r, a->conf, model, &a->call, f);
+    if (a->dialect->build) {
+        int rc = a->dialect->build(r, a->conf, model, &a->call, f);
+        return rc == 0 ? translate_settle_dropped(a, a->call.dropped, f) : rc;
+    }
     *f = (struct failure){
         .status = 400, .code = "unsupported_endpoint", .message = STR("This provider has no such endpoint.")};
     return -1;

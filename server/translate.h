@@ -9,6 +9,8 @@
 bool translate_passes(const struct attempt *a, struct str model);
 /* Makes a->call of the request. -1: *f says why it can't be expressed. */
 int translate_call(struct attempt *a, size_t target, struct failure *f);
+/* Parameters that were left out: told with the answer, or (-1, *f) refused where the model is strict. */
+int translate_settle_dropped(struct attempt *a, struct str names, struct failure *f);
 /* A call that is answered here, since the provider has no way to (a->counted is set by translate_call). */
 enum step translate_counted(struct attempt *a);
 

@@ -61,12 +61,6 @@ static const char *stream_type(const struct translated *t)
     return t->writer.dialect->stream_type ? t->writer.dialect->stream_type : "text/event-stream";
 }
 
-static void tell_dropped(struct attempt *a)
-{
-    if (a->dropped.n > 0)
-        answer_header(a->r, "x-aigw-dropped-params", a->dropped);
-}
-
 /* ---- whole answers */
 
 static uint64_t bytes_of(const struct chat_answer *answer)
@@ -147,7 +141,6 @@ static enum step tell(struct translated *t, struct str body)
         return refused_answer(t);
     mend_finish(&answer);
     take_usage(t, &answer);
-    tell_dropped(t->a);
     return r->stream ? tell_as_stream(t, &answer) : tell_whole(t, &answer);
 }
 
@@ -199,7 +192,6 @@ static enum step embeddings(struct attempt *a, struct str body)
     }
     relay_estimate(r, 0);
     answer.input_tokens = r->tokens.input;
-    tell_dropped(a);
     buf_init(&out, (size_t)4 * MAX_ANSWER);
     enum step step =
         embed_dialect_of(r->match.endpoint)->write(r, a->embed, &answer, &out) == 0 && !out.full
@@ -424,7 +416,6 @@ static enum step stream(struct attempt *a, struct str held)
     if (r->cache_store && r->match.endpoint == EP_CHAT)
         t.assemble = chat_assemble_new(r->worker->config->cache.max_entry);
     r->flags |= USAGE_STREAMED;
-    tell_dropped(a);
     answer_begin(r, 200, str_of(stream_type(&t)));
     upstream_heartbeat(a->up, r->worker->config->http.heartbeat_ms);
     t.writer.dialect->begin(&t.writer, &t.out);
@@ -441,7 +432,7 @@ enum step translate_passed_stream(struct attempt *a, struct str held)
     if (!understood(a))
         return STEP_NEXT;
     a->r->head_out = STR_NULL; /* begun anew */
-    a->r->extra.n = 0;
+    a->r->extra.n = a->r->extra_before;
     return stream(a, held);
 }
 

@@ -94,19 +94,19 @@ static struct str dropped(const struct chat_call *c, const struct chat_extra *ex
     return buf_str(&b);
 }
 
-static int settle_dropped(struct attempt *a, struct chat_call *c, const struct chat_extra *extras, size_t n)
+int translate_settle_dropped(struct attempt *a, struct str names, struct failure *f)
 {
     const struct request *r = a->r;
-    a->dropped = dropped(c, extras, n);
+    a->dropped = names;
     if (a->dropped.n == 0 || !r->route || !r->route->strict)
         return 0;
-    *c->f = (struct failure){.status = 400,
-                             .code = "unsupported_parameter",
-                             .message =
-                                 arena_printf(c->arena,
-                                              "The provider %s can't honour: " STR_FMT
-                                              ". (The model is configured to refuse what would be left out.)",
-                                              a->conf->name, STR_ARG(a->dropped))};
+    *f = (struct failure){.status = 400,
+                          .code = "unsupported_parameter",
+                          .message =
+                              arena_printf(r->arena,
+                                           "The provider %s can't honour: " STR_FMT
+                                           ". (The model is configured to refuse what would be left out.)",
+                                           a->conf->name, STR_ARG(a->dropped))};
     return -1;
 }
 
@@ -134,7 +134,7 @@ static int make_embed(struct attempt *a, struct chat_call *c)
     if (d->read(r, in, c->f) != 0 || a->dialect->write_embed(c, in) != 0)
         return -1;
     a->embed = in;
-    return settle_dropped(a, c, in->extras, in->n_extras);
+    return translate_settle_dropped(a, dropped(c, in->extras, in->n_extras), c->f);
 }
 
 /* About four bytes a token, of text only. */
@@ -182,7 +182,7 @@ static int make_chat(struct attempt *a, struct chat_call *c)
         return make_count(a, c);
     if (a->dialect->write_chat(c) != 0)
         return -1;
-    return settle_dropped(a, c, c->in->extras, c->in->n_extras);
+    return translate_settle_dropped(a, dropped(c, c->in->extras, c->in->n_extras), c->f);
 }
 
 int translate_call(struct attempt *a, size_t target, struct failure *f)

@@ -19,8 +19,9 @@ struct provider_call {
     struct str path;    /* with query, behind the host */
     struct str headers; /* lines "name: value\r\n" beside host, length and the credential */
     struct str body;
-    struct buf room;  /* may back the body; freed with the attempt */
-    bool usage_added; /* passing: the stream was asked to tell its usage, which the caller had not done */
+    struct buf room;    /* may back the body; freed with the attempt */
+    struct str dropped; /* passing: members that the provider would refuse and that were taken out, "a, b" */
+    bool usage_added;   /* passing: the stream was asked to tell its usage, which the caller had not done */
 };
 
 /* ---- passing */
