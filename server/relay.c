@@ -70,11 +70,23 @@ void relay_note_wait(struct attempt *a)
     a->r->upstream_ns = a->waited_before_ns + (a->up ? upstream_waited_ns(a->up) : 0);
 }
 
+struct usage_tokens relay_tokens_so_far(const struct request *r, uint64_t text_bytes)
+{
+    struct usage_tokens u = r->told; /* the part of it that some tell at the beginning */
+    uint64_t output = (text_bytes + 3) / 4;
+    if (r->tokens_known)
+        return r->tokens;
+    if (u.input == 0)
+        u.input = r->prompt_estimate;
+    u.output = u.output > output ? u.output : output;
+    return u;
+}
+
 void relay_estimate(struct request *r, uint64_t text_bytes)
 {
     if (r->tokens_known)
         return;
-    r->tokens = (struct usage_tokens){.input = r->prompt_estimate, .output = (text_bytes + 3) / 4};
+    r->tokens = relay_tokens_so_far(r, text_bytes);
     r->flags |= USAGE_ESTIMATED;
 }
 

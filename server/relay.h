@@ -48,6 +48,8 @@ void relay_mask(const struct attempt *a, struct failure *f);
 struct str relay_heartbeat(const struct request *r);
 /* Notes what is known about the cost of a call that ended early: estimates where nothing was told. */
 void relay_estimate(struct request *r, uint64_t text_bytes);
+/* The counts as they are known or estimated so far. */
+struct usage_tokens relay_tokens_so_far(const struct request *r, uint64_t text_bytes);
 void relay_note_wait(struct attempt *a);
 /* The client has left: nothing to answer. */
 enum step relay_client_gone(struct attempt *a, uint64_t text_bytes);

@@ -142,8 +142,7 @@ static bool take_unended_last(struct stream *s)
 static void show_progress(struct stream *s)
 {
     struct request *r = s->a->r;
-    if (!r->tokens_known)
-        r->tokens = (struct usage_tokens){.input = r->prompt_estimate, .output = (s->text_bytes + 3) / 4};
+    r->tokens = relay_tokens_so_far(r, s->text_bytes);
     request_record_progress(r);
 }
 

@@ -257,9 +257,7 @@ static void note_first_content(struct translated *t)
 static void show_progress(struct translated *t)
 {
     struct request *r = t->a->r;
-    if (!r->tokens_known)
-        r->tokens =
-            (struct usage_tokens){.input = r->prompt_estimate, .output = (t->sink.text_bytes + 3) / 4};
+    r->tokens = relay_tokens_so_far(r, t->sink.text_bytes);
     request_record_progress(r);
 }
 
