@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CACHE = os.path.join(HERE, ".cache")
@@ -37,6 +38,9 @@ NODE_PACKAGES = ["openai@latest", "@anthropic-ai/sdk@latest", "@google/genai@lat
 DIALECTS = ("chat", "responses", "messages", "google")
 # which callers ask for which kind of recording
 CALLERS = {"chat": DIALECTS, "responses": ("responses",), "embeddings": ("chat", "google"), "count": ("messages", "google"), "rerank": ("chat",)}
+SHOWN = 20  # failures
+# how the gateway says that it has no such pair
+NOT_OFFERED = ("can't serve this endpoint", "This provider has no such endpoint")
 
 
 def quiet(cmd, limit=400, **kw):
@@ -226,14 +230,17 @@ class Run:
 
     def verdict(self, dialect, r, wanted, result, job, call):
         """(what is wrong, whether the gateway offers the pair)"""
-        wrong = judge.compare(dialect, r, wanted, result, (upstream.KEY, upstream.SECRET, upstream.TOKEN))
+        try:
+            wrong = judge.compare(dialect, r, wanted, result, (upstream.KEY, upstream.SECRET, upstream.TOKEN))
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError) as e:
+            wrong = [f"the answer has not its dialect's form: {type(e).__name__} {e}: {judge.short(result['answer'])}"]
         if wrong and not self.args.direct and dialect != "chat" and judge.passes(r, dialect) and r.type != "vertex":
             # what passes can't be read better than at the vendor's own
             direct = judge.compare(dialect, r, wanted, call({**job, **self.straight(r)}))
             if [w[:60] for w in direct] == [w[:60] for w in wrong]:
                 return [], True
         error = result["error"] or {}
-        offered = not (wrong and (error.get("status") == 501 or "not offered" in (error.get("message") or "")))
+        offered = not (wrong and any(words in (error.get("message") or "") for words in NOT_OFFERED))
         if wrong and r.kind == "count" and not judge.passes(r, dialect) and not self.up.get(f"/seen/{r.number}"):
             return [], True  # counted by the gateway itself: an estimate
         return wrong, offered
@@ -271,6 +278,8 @@ def arguments():
 
 
 def main():
+    # the packages tell, at length, of each answer that is not as their types say; what matters of it is compared
+    warnings.simplefilter("ignore", UserWarning)
     args = arguments()
     if not args.recordings or not os.path.exists(os.path.join(args.recordings, "INDEX.tsv")):
         print("skipped: AIGW_RECORDINGS names no folder of recordings\n0 passed, 0 failed, 1 skipped")
@@ -312,6 +321,10 @@ def main():
         if "node" in callers:
             node.stop()
         shutil.rmtree(folder, ignore_errors=True)
+    for f in [] if args.verbose else run.failures[:SHOWN]:
+        print(f"not ok {f['dialect']} {f['language']} {f['path']}\n    " + "\n    ".join(f["wrong"]))
+    if len(run.failures) > SHOWN and not args.verbose:
+        print(f"… and {len(run.failures) - SHOWN} more (--verbose shows all)")
     show(run)
     if args.report:
         with open(args.report, "w", encoding="utf-8") as f:
