@@ -362,6 +362,7 @@ static enum chat_finish finish_of(struct json_value reason, struct arena *a)
         {"SPII", FINISH_CONTENT_FILTER},
         {"MODEL_ARMOR", FINISH_CONTENT_FILTER},
         {"JAILBREAK", FINISH_CONTENT_FILTER},
+        {"CONTINUATION", FINISH_PAUSE},
         {"FINISH_REASON_UNSPECIFIED", FINISH_NONE},
     };
     /* as numbers, which some clients of the protocol write: only what both APIs mean by them */
