@@ -1,0 +1,136 @@
+/* AWS tells an error's kind in a header or in the body, its reason in the body, and both under several names;
+ * inside of a stream as an exception frame. Run by workers. */
+#include "bedrock.h"
+
+#include <string.h>
+
+/* status: what OpenAI would answer with, 0: Bedrock's own. */
+static const struct {
+    const char *kind;
+    int status;
+    const char *code;
+} kinds[] = {
+    {"ThrottlingException", 429, "rate_limit_exceeded"},
+    {"TooManyRequestsException", 429, "rate_limit_exceeded"},
+    {"ServiceQuotaExceededException", 429, "insufficient_quota"},
+    {"ModelNotReadyException", 429, "model_not_ready"},
+    {"ValidationException", 400, NULL},
+    {"ConflictException", 400, NULL},
+    {"ResourceNotFoundException", 404, "model_not_found"},
+    {"AccessDeniedException", 403, NULL},
+    {"UnrecognizedClientException", 401, "invalid_api_key"},
+    {"InvalidSignatureException", 401, "invalid_api_key"},
+    {"SignatureDoesNotMatch", 401, "invalid_api_key"},
+    {"IncompleteSignatureException", 401, "invalid_api_key"},
+    {"MissingAuthenticationTokenException", 401, "invalid_api_key"},
+    {"ExpiredTokenException", 401, "invalid_api_key"},
+    {"ExpiredToken", 401, "invalid_api_key"},
+    {"InvalidClientTokenId", 401, "invalid_api_key"},
+    {"ModelTimeoutException", 408, NULL},
+    {"ModelErrorException", 502, NULL},
+    {"ModelStreamErrorException", 502, NULL},
+    {"InternalServerException", 500, NULL},
+    {"ServiceUnavailableException", 503, NULL},
+};
+
+/* "com.amazon.coral.service#ThrottlingException:http://…" → "ThrottlingException" */
+static struct str bare_kind(struct str kind)
+{
+    struct str head = kind;
+    const char *hash = kind.n > 0 ? memchr(kind.p, '#', kind.n) : NULL;
+    if (hash)
+        kind = (struct str){hash + 1, kind.n - (size_t)(hash + 1 - kind.p)};
+    return str_split(&kind, ':', &head) ? str_trim(head) : head;
+}
+
+static bool says(struct str text, const char *what)
+{
+    return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
+}
+
+static void classify(struct failure *f, struct str kind)
+{
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (str_ieq(kind, str_of(kinds[i].kind))) { /* frames write the first letter small */
+            f->status = kinds[i].status;
+            f->code = kinds[i].code;
+        }
+    if (f->status == 424) /* the model behind Bedrock failed */
+        f->status = 502;
+}
+
+/* Some of what is told in the message only. */
+static void read_message(struct request *r, struct failure *f)
+{
+    if (f->status == 400 && (says(f->message, "too long") || says(f->message, "too many input tokens") ||
+                             says(f->message, "maximum context") || says(f->message, "context length")))
+        f->code = "context_length_exceeded";
+    if (f->status == 400 && says(f->message, "model identifier is invalid")) {
+        f->status = 404;
+        f->code = "model_not_found";
+    }
+    if (f->status == 403 && says(f->message, "security token") && says(f->message, "invalid")) {
+        f->status = 401;
+        f->code = "invalid_api_key";
+    }
+    if (says(f->message, "Signature expired") || says(f->message, "Signature not yet current")) {
+        f->status = 401;
+        f->code = "invalid_api_key";
+        f->message = arena_printf(r->arena, STR_FMT " (Is the gateway's clock right?)", STR_ARG(f->message));
+    }
+}
+
+static void read_body(struct request *r, struct str body, struct str *kind, struct failure *f)
+{
+    static const char *const paths[] = {"message", "Message", "error.message", "errorMessage",
+                                        "__type",  "code",    "Output.__type"};
+    enum { MESSAGES = 4, COUNT = 7 };
+    struct json_value v[COUNT];
+    if (json_scan(body, paths, COUNT, v, NULL) != 0)
+        return;
+    for (int i = 0; i < MESSAGES && f->message.n == 0; i++)
+        if (v[i].type == JSON_STRING)
+            f->message = json_text(v[i], r->arena);
+    for (int i = MESSAGES; i < COUNT && kind->n == 0; i++)
+        if (v[i].type == JSON_STRING)
+            *kind = bare_kind(json_text(v[i], r->arena));
+}
+
+static bool is_plain_text(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] < ' ' || (unsigned char)s.p[i] > '~')
+            return false;
+    return s.n > 0 && s.n <= 1024 && s.p[0] != '{' && s.p[0] != '<';
+}
+
+static void finish(struct request *r, struct str kind, struct failure *f)
+{
+    classify(f, kind);
+    read_message(r, f);
+    if (f->message.n == 0)
+        f->message = kind.n > 0 && is_plain_text(kind)
+                         ? arena_printf(r->arena, "The provider answered with " STR_FMT ".", STR_ARG(kind))
+                         : arena_printf(r->arena, "The provider answered with status %d.", f->status);
+}
+
+void bedrock_read_error(struct request *r, int status, const struct http_head *headers, struct str body,
+                        struct failure *f)
+{
+    struct str kind = STR_NULL;
+    *f = (struct failure){.status = status};
+    if (headers && http_find(headers, "x-amzn-errortype", &kind))
+        kind = bare_kind(kind);
+    read_body(r, body, &kind, f);
+    finish(r, kind, f);
+}
+
+void bedrock_read_exception(struct request *r, struct str name, struct str payload, struct failure *f)
+{
+    struct str kind = bare_kind(name), unused = STR("-");
+    *f = (struct failure){.status = 502};
+    read_body(r, payload, &unused, f);
+    if (f->message.n == 0 && is_plain_text(payload)) /* of type "error": no body, only a text */
+        f->message = arena_copy(r->arena, payload);
+    finish(r, kind.n > 0 ? arena_copy(r->arena, kind) : kind, f);
+}

@@ -1,0 +1,646 @@
+/* What stands beside the conversation in a Converse request: tools, the form of the answer, inference
+ * settings, and the fields that are one model family's own. Run by workers. */
+#include "bedrock.h"
+
+#include <string.h>
+
+/* ---- a schema to be kept */
+
+/* Keywords that Anthropic's structured output refuses. */
+static bool is_foreign_keyword(struct str name)
+{
+    static const struct str list[] = {
+        STR("minimum"),
+        STR("maximum"),
+        STR("exclusiveMinimum"),
+        STR("multipleOf"),
+        STR("exclusiveMaximum"),
+        STR("minLength"),
+        STR("maxLength"),
+        STR("maxItems"),
+        STR("uniqueItems"),
+        STR("oneOf"),
+        STR("not"),
+        STR("if"),
+        STR("prefixItems"),
+        STR("contains"),
+        STR("patternProperties"),
+        STR("minItems"),
+        STR("dependentSchemas"),
+        STR("propertyNames"),
+    };
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+        if (str_eq(name, list[i]))
+            return true;
+    return false;
+}
+
+/* All of it can be told by outputConfig: each object is closed, no keyword is foreign. `names`: v's members
+ * are properties' (or definitions') names, not keywords. */
+static bool fits(struct json_value v, bool names)
+{
+    struct json_value member;
+    struct str name = STR_NULL;
+    size_t at = 0;
+    if (v.type != JSON_OBJECT && v.type != JSON_ARRAY)
+        return true;
+    bool object = v.type == JSON_OBJECT && !names;
+    bool closed = json_member(v, "additionalProperties").type == JSON_FALSE;
+    if (object && !closed &&
+        (str_eq(json_member(v, "type").raw, STR("\"object\"")) ||
+         json_member(v, "properties").type == JSON_OBJECT))
+        return false;
+    while (json_next(v.raw, &at, v.type == JSON_OBJECT ? &name : NULL, &member) == 1) {
+        if (object && is_foreign_keyword(name))
+            return false;
+        bool literal = object && (str_eq(name, STR("enum")) || str_eq(name, STR("const")) ||
+                                  str_eq(name, STR("default")) || str_eq(name, STR("examples")));
+        bool inner = object && (str_eq(name, STR("properties")) || str_eq(name, STR("$defs")) ||
+                                str_eq(name, STR("definitions")));
+        if (!literal && !fits(member, inner))
+            return false;
+    }
+    return true;
+}
+
+static bool natively(const struct chat_request *in, const struct bedrock_model *m)
+{
+    return m->json_schema && (m->family != BEDROCK_ANTHROPIC || fits(json_root(in->format_schema), false));
+}
+
+static bool must_call(const struct chat_request *in)
+{
+    return in->n_tools > 0 && (in->tool_choice == TOOLS_REQUIRED || in->tool_choice == TOOLS_NAMED);
+}
+
+static bool has_schema(const struct chat_request *in)
+{
+    return in->format == FORMAT_SCHEMA && in->format_schema.n > 0;
+}
+
+bool bedrock_forces_json(const struct chat_request *in, struct str name)
+{
+    struct bedrock_model m = bedrock_model(name);
+    return has_schema(in) && !must_call(in) && !natively(in, &m);
+}
+
+struct str bedrock_json_tool(const struct chat_request *in, struct arena *a)
+{
+    struct str name = STR("json_answer");
+    for (unsigned i = 2; chat_tool(in, name); i++)
+        name = arena_printf(a, "json_answer_%u", i);
+    return name;
+}
+
+bool bedrock_json_wrapped(const struct chat_request *in)
+{
+    struct json_value schema = json_root(in->format_schema), type = json_member(schema, "type");
+    return type.type != JSON_ABSENT && !str_eq(type.raw, STR("\"object\""));
+}
+
+static void make_plan(struct bedrock_body *b)
+{
+    const struct chat_request *in = b->c->in;
+    struct bedrock_plan *p = &b->plan;
+    p->history_tools = chat_request_has(in, PART_TOOL_CALL) || chat_request_has(in, PART_TOOL_RESULT);
+    p->forced_json = bedrock_forces_json(in, b->c->model);
+    p->native_json = has_schema(in) && !p->forced_json && natively(in, &b->model);
+    p->asked_json = in->format == FORMAT_JSON || (in->format == FORMAT_SCHEMA && !has_schema(in));
+    bool none = in->tool_choice == TOOLS_NONE;
+    p->tools = in->n_tools > 0 && (!none || (p->history_tools && !p->forced_json));
+    p->told_no_tools = none && p->history_tools && !p->forced_json;
+}
+
+/* ---- tools */
+
+static void write_spec(struct bedrock_body *b, struct str name, struct str description, struct str schema,
+                       bool strict)
+{
+    json_open(&b->w, '{');
+    json_member_open(&b->w, "toolSpec", '{');
+    json_member_str(&b->w, "name", name);
+    json_opt_str(&b->w, "description", description);
+    json_member_open(&b->w, "inputSchema", '{');
+    json_member_raw(&b->w, "json", schema);
+    json_close(&b->w, '}');
+    if (strict)
+        json_member_bool(&b->w, "strict", true);
+    json_close(&b->w, '}');
+    json_close(&b->w, '}');
+}
+
+/* What Bedrock demands of a schema: that it is an object's. */
+static struct str object_schema(struct bedrock_body *b, struct str schema)
+{
+    struct json_value v = json_root(schema);
+    if (v.type != JSON_OBJECT)
+        return STR("{\"type\":\"object\",\"properties\":{}}");
+    if (json_member(v, "type").type != JSON_ABSENT)
+        return schema;
+    const char *inner = (const char *)memchr(schema.p, '{', schema.n) + 1;
+    struct str rest = {inner, schema.n - (size_t)(inner - schema.p)};
+    return arena_printf(b->c->arena, "{\"type\":\"object\"%s" STR_FMT, v.count > 0 ? "," : "", STR_ARG(rest));
+}
+
+static void write_caller_tools(struct bedrock_body *b)
+{
+    const struct chat_request *in = b->c->in;
+    for (size_t i = 0; i < in->n_tools; i++) {
+        const struct chat_tool *t = &in->tools[i];
+        if (!chat_tool_allowed(in, t->name))
+            continue;
+        bool strict = t->strict == 1 && b->model.json_schema && fits(json_root(t->schema), false);
+        write_spec(b, bedrock_tool_name(t->name, b->c->arena), t->description, object_schema(b, t->schema),
+                   strict);
+        if (t->cache_control.n > 0 && b->model.cached_tools)
+            bedrock_write_cache_point(b, t->cache_control);
+    }
+}
+
+static void write_json_tool(struct bedrock_body *b)
+{
+    const struct chat_request *in = b->c->in;
+    struct str schema = in->format_schema;
+    if (bedrock_json_wrapped(in))
+        schema = arena_printf(b->c->arena,
+                              "{\"type\":\"object\",\"properties\":{\"" BEDROCK_JSON_VALUE "\":" STR_FMT
+                              "},\"required\":[\"" BEDROCK_JSON_VALUE "\"]}",
+                              STR_ARG(schema));
+    write_spec(b, bedrock_json_tool(in, b->c->arena),
+               in->format_description.n > 0
+                   ? in->format_description
+                   : STR("Gives the final answer. Call it, with nothing beside it, to answer."),
+               object_schema(b, schema), false);
+}
+
+static void write_choice(struct bedrock_body *b)
+{
+    const struct chat_request *in = b->c->in;
+    if (b->plan.forced_json || (b->plan.tools && in->tool_choice == TOOLS_REQUIRED))
+        json_member_raw(&b->w, "toolChoice", STR("{\"any\":{}}"));
+    else if (b->plan.tools && in->tool_choice == TOOLS_NAMED) {
+        json_member_open(&b->w, "toolChoice", '{');
+        json_member_open(&b->w, "tool", '{');
+        json_member_str(&b->w, "name", bedrock_tool_name(in->tool_name, b->c->arena));
+        json_close(&b->w, '}');
+        json_close(&b->w, '}');
+    }
+}
+
+void bedrock_write_tools(struct bedrock_body *b)
+{
+    if (!b->plan.tools && !b->plan.forced_json && !b->plan.history_tools)
+        return;
+    json_member_open(&b->w, "toolConfig", '{');
+    json_member_open(&b->w, "tools", '[');
+    if (b->plan.tools)
+        write_caller_tools(b);
+    if (b->plan.forced_json)
+        write_json_tool(b);
+    if (!b->plan.tools && !b->plan.forced_json) /* a history with tools is refused where none are told */
+        write_spec(b, STR("no_tool"), STR("There is no tool. Never call this."),
+                   STR("{\"type\":\"object\",\"properties\":{}}"), false);
+    json_close(&b->w, ']');
+    write_choice(b);
+    json_close(&b->w, '}');
+}
+
+/* ---- thinking */
+
+enum thinking_way {
+    WAY_NONE,
+    WAY_BUDGET,   /* thinking.budget_tokens */
+    WAY_ADAPTIVE, /* thinking adaptive, output_config.effort */
+    WAY_NOVA,     /* reasoningConfig.maxReasoningEffort */
+    WAY_EFFORT,   /* reasoning_effort */
+};
+
+static enum thinking_way way_of(const struct bedrock_model *m)
+{
+    if (m->family == BEDROCK_ANTHROPIC)
+        return m->version >= 406 ? WAY_ADAPTIVE : m->version >= 307 ? WAY_BUDGET : WAY_NONE;
+    if (m->family == BEDROCK_NOVA && m->version >= 200)
+        return WAY_NOVA;
+    return m->family == BEDROCK_GPT_OSS ? WAY_EFFORT : WAY_NONE;
+}
+
+struct thinking {
+    enum thinking_way way; /* WAY_NONE: it does not think, or nothing is said of it */
+    const char *effort;
+    uint32_t budget;
+    bool shown;
+};
+
+static const struct {
+    const char *word, *three; /* of low, medium, high */
+    uint32_t budget;
+} efforts[] = {
+    {"minimal", "low", 1024}, {"low", "low", 1024},    {"medium", "medium", 2048},
+    {"high", "high", 4096},   {"xhigh", "high", 8192}, {"max", "high", 16384},
+};
+
+static int effort_of(const struct chat_request *in)
+{
+    enum { LOW = 1, MEDIUM, HIGH };
+    if (in->thinking == THINKING_BUDGET)
+        return in->thinking_budget <= 1024 ? LOW : in->thinking_budget <= 2048 ? MEDIUM : HIGH;
+    for (size_t i = 0; i < sizeof(efforts) / sizeof(efforts[0]); i++)
+        if (in->thinking == THINKING_EFFORT && str_eq(in->thinking_effort, str_of(efforts[i].word)))
+            return (int)i;
+    return MEDIUM;
+}
+
+static int64_t max_tokens(const struct bedrock_body *b)
+{
+    int64_t n;
+    const struct chat_param_value *p = &b->c->in->params[PARAM_MAX_TOKENS];
+    return p->name && json_int(json_root(p->value), &n) == 0 ? n : INT64_MAX;
+}
+
+/* Anthropic wants at least 1024 tokens of thinking, and room for an answer beside it. */
+static bool set_budget(struct bedrock_body *b, struct thinking *t)
+{
+    enum { LEAST = 1024 };
+    int64_t max = max_tokens(b), most = max == INT64_MAX ? max : max - max / 4;
+    if (most < LEAST)
+        return false;
+    if (t->budget > most || t->budget < LEAST) {
+        t->budget = t->budget < LEAST ? LEAST : (uint32_t)most;
+        chat_adjust(b->c, PARAM_THINKING);
+    }
+    return true;
+}
+
+static const char *adaptive_effort(const struct chat_request *in, const struct bedrock_model *m, int effort)
+{
+    if (in->thinking == THINKING_ON)
+        return NULL;
+    bool newest = m->version >= 407;
+    if (effort == 4) /* xhigh came with 4.7; before it, the next is max */
+        return newest ? "xhigh" : "max";
+    return effort == 5 ? "max" : efforts[effort].three;
+}
+
+static struct thinking thinking_of(struct bedrock_body *b)
+{
+    const struct chat_request *in = b->c->in;
+    struct thinking t = {.way = way_of(&b->model), .shown = in->thinking_shown != 0};
+    bool wanted = in->thinking != THINKING_DEFAULT && in->thinking != THINKING_OFF;
+    bool forced = b->plan.forced_json || must_call(in);
+    int effort = effort_of(in);
+    if (in->thinking == THINKING_OFF && t.way != WAY_EFFORT)
+        chat_take(b->c, PARAM_THINKING);
+    if (!wanted || t.way == WAY_NONE || (forced && (t.way == WAY_BUDGET || t.way == WAY_ADAPTIVE))) {
+        t.way = WAY_NONE;
+        return t;
+    }
+    t.effort = t.way == WAY_ADAPTIVE ? adaptive_effort(in, &b->model, effort) : efforts[effort].three;
+    t.budget = in->thinking == THINKING_BUDGET ? in->thinking_budget : efforts[effort].budget;
+    chat_take(b->c, PARAM_THINKING);
+    if (t.way == WAY_NOVA && effort >= 3 && max_tokens(b) != INT64_MAX) {
+        t.effort = "medium"; /* "high" goes with no maximum */
+        chat_adjust(b->c, PARAM_THINKING);
+    }
+    if (t.way == WAY_BUDGET && !set_budget(b, &t)) {
+        chat_adjust(b->c, PARAM_THINKING);
+        t.way = WAY_NONE;
+    }
+    return t;
+}
+
+static void write_thinking(struct bedrock_body *b, const struct thinking *t)
+{
+    switch (t->way) {
+    case WAY_BUDGET:
+        json_member_open(&b->w, "thinking", '{');
+        json_member_str(&b->w, "type", STR("enabled"));
+        json_member_i64(&b->w, "budget_tokens", t->budget);
+        json_close(&b->w, '}');
+        break;
+    case WAY_ADAPTIVE:
+        json_member_open(&b->w, "thinking", '{');
+        json_member_str(&b->w, "type", STR("adaptive"));
+        if (b->model.version >= 407 && t->shown) /* these show nothing unasked */
+            json_member_str(&b->w, "display", STR("summarized"));
+        json_close(&b->w, '}');
+        if (t->effort) {
+            json_member_open(&b->w, "output_config", '{');
+            json_member_strz(&b->w, "effort", t->effort);
+            json_close(&b->w, '}');
+        }
+        break;
+    case WAY_NOVA:
+        json_member_open(&b->w, "reasoningConfig", '{');
+        json_member_str(&b->w, "type", STR("enabled"));
+        json_member_strz(&b->w, "maxReasoningEffort", t->effort);
+        json_close(&b->w, '}');
+        break;
+    case WAY_EFFORT:
+        json_member_strz(&b->w, "reasoning_effort", t->effort);
+        break;
+    case WAY_NONE:
+        break;
+    }
+}
+
+/* ---- inference settings */
+
+struct settings {
+    struct str max_tokens, temperature, top_p, top_k;
+};
+
+/* Converse takes temperatures from 0 to 1. */
+static struct str take_temperature(struct bedrock_body *b)
+{
+    double t;
+    struct str value = chat_take(b->c, PARAM_TEMPERATURE);
+    if (value.n == 0 || json_double(json_root(value), &t) != 0 || t <= 1)
+        return value;
+    chat_adjust(b->c, PARAM_TEMPERATURE);
+    return STR("1");
+}
+
+static bool is_one(const struct bedrock_body *b, enum chat_param p)
+{
+    double t;
+    return json_double(json_root(b->c->in->params[p].value), &t) == 0 && t == 1;
+}
+
+/* Anthropic's models have their quirks: none of the three beside thinking, none at all from 4.7 on, not both
+ * of the first two from 4.1 on. Nova's has none of them at its highest effort. */
+static struct settings take_settings(struct bedrock_body *b, const struct thinking *t)
+{
+    struct settings s = {.max_tokens = chat_take(b->c, PARAM_MAX_TOKENS)};
+    const struct bedrock_model *m = &b->model;
+    bool anthropic = m->family == BEDROCK_ANTHROPIC;
+    bool fixed = (anthropic && (m->version >= 407 || t->way == WAY_BUDGET || t->way == WAY_ADAPTIVE)) ||
+                 (t->way == WAY_NOVA && strcmp(t->effort, "high") == 0);
+    if (max_tokens(b) < 1) {
+        chat_adjust(b->c, PARAM_MAX_TOKENS);
+        s.max_tokens = STR("1");
+    }
+    if (fixed && anthropic && chat_given(b->c, PARAM_TEMPERATURE) && is_one(b, PARAM_TEMPERATURE))
+        chat_take(b->c, PARAM_TEMPERATURE); /* which it is anyway */
+    if (fixed)
+        return s;
+    s.temperature = take_temperature(b);
+    if (!(anthropic && m->version >= 401 && s.temperature.n > 0))
+        s.top_p = chat_take(b->c, PARAM_TOP_P);
+    if (anthropic || m->family == BEDROCK_NOVA)
+        s.top_k = chat_take(b->c, PARAM_TOP_K);
+    return s;
+}
+
+static bool stops_with_something(struct str stop)
+{
+    for (size_t i = 0; i < stop.n; i++)
+        if (!strchr(" \t\r\n", stop.p[i]) || !stop.p[i])
+            return true;
+    return false;
+}
+
+/* Anthropic's models take many, but none of nothing but blanks; the others take four. */
+static void write_stops(struct bedrock_body *b)
+{
+    enum { MOST = 4 };
+    const struct chat_request *in = b->c->in;
+    bool anthropic = b->model.family == BEDROCK_ANTHROPIC;
+    size_t n = 0;
+    chat_take(b->c, PARAM_STOP);
+    for (size_t i = 0; i < in->n_stop; i++) {
+        if (anthropic ? !stops_with_something(in->stop[i]) : n == MOST) {
+            chat_adjust(b->c, PARAM_STOP);
+            continue;
+        }
+        if (n++ == 0)
+            json_member_open(&b->w, "stopSequences", '[');
+        json_str(&b->w, in->stop[i]);
+    }
+    if (n > 0)
+        json_close(&b->w, ']');
+}
+
+static void write_inference(struct bedrock_body *b, const struct settings *s)
+{
+    if (s->max_tokens.n + s->temperature.n + s->top_p.n + b->c->in->n_stop == 0)
+        return;
+    json_member_open(&b->w, "inferenceConfig", '{');
+    json_opt_raw(&b->w, "maxTokens", s->max_tokens);
+    json_opt_raw(&b->w, "temperature", s->temperature);
+    json_opt_raw(&b->w, "topP", s->top_p);
+    write_stops(b);
+    json_close(&b->w, '}');
+}
+
+static void write_additional(struct bedrock_body *b, const struct thinking *t, struct str top_k)
+{
+    if (t->way == WAY_NONE && top_k.n == 0)
+        return;
+    json_member_open(&b->w, "additionalModelRequestFields", '{');
+    write_thinking(b, t);
+    if (b->model.family == BEDROCK_NOVA && top_k.n > 0) {
+        json_member_open(&b->w, "inferenceConfig", '{');
+        json_member_raw(&b->w, "topK", top_k);
+        json_close(&b->w, '}');
+    } else
+        json_opt_raw(&b->w, "top_k", top_k);
+    json_close(&b->w, '}');
+}
+
+static void write_output(struct bedrock_body *b)
+{
+    const struct chat_request *in = b->c->in;
+    if (!b->plan.native_json)
+        return;
+    json_member_open(&b->w, "outputConfig", '{');
+    json_member_open(&b->w, "textFormat", '{');
+    json_member_str(&b->w, "type", STR("json_schema"));
+    json_member_open(&b->w, "structure", '{');
+    json_member_open(&b->w, "jsonSchema", '{');
+    json_member_str(&b->w, "schema", in->format_schema); /* as a text, quotes and all */
+    json_opt_str(&b->w, "name", in->format_name);
+    json_opt_str(&b->w, "description", in->format_description);
+    json_close(&b->w, '}');
+    json_close(&b->w, '}');
+    json_close(&b->w, '}');
+    json_close(&b->w, '}');
+}
+
+/* Which of the sequences it was that ended an answer is told only when it is asked for. */
+static void write_wanted_fields(struct bedrock_body *b)
+{
+    if (b->model.family != BEDROCK_ANTHROPIC || b->c->in->n_stop == 0)
+        return;
+    json_member_raw(&b->w, "additionalModelResponseFieldPaths",
+                    b->c->in->stream ? STR("[\"/delta/stop_sequence\"]") : STR("[\"/stop_sequence\"]"));
+}
+
+/* ---- what else Bedrock has a place for */
+
+static void write_tier(struct bedrock_body *b)
+{
+    static const struct {
+        const char *caller, *bedrock; /* NULL: as it is without one */
+    } tiers[] = {{"auto", NULL},
+                 {"default", "default"},
+                 {"standard_only", "default"},
+                 {"flex", "flex"},
+                 {"priority", "priority"}};
+    const struct chat_param_value *p = &b->c->in->params[PARAM_SERVICE_TIER];
+    if (!p->name)
+        return;
+    struct str tier = json_text(json_root(p->value), b->c->arena);
+    for (size_t i = 0; i < sizeof(tiers) / sizeof(tiers[0]); i++) {
+        if (!str_eq(tier, str_of(tiers[i].caller)))
+            continue;
+        chat_take(b->c, PARAM_SERVICE_TIER);
+        if (tiers[i].bedrock) {
+            json_member_open(&b->w, "serviceTier", '{');
+            json_member_strz(&b->w, "type", tiers[i].bedrock);
+            json_close(&b->w, '}');
+        }
+    }
+}
+
+/* What requestMetadata may hold. */
+static bool is_label(struct json_value v, struct arena *a)
+{
+    static const char marks[] = ":_@$#=/+,-. ";
+    if (v.type != JSON_STRING)
+        return false;
+    struct str s = json_text(v, a);
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        bool word = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!word && (!c || !strchr(marks, c)))
+            return false;
+    }
+    return s.n > 0 && s.n <= 256;
+}
+
+static bool are_labels(struct json_value map, struct arena *a)
+{
+    enum { MOST = 15 };
+    struct json_value value;
+    struct str name;
+    size_t at = 0;
+    if (map.type != JSON_OBJECT || map.count == 0 || map.count > MOST)
+        return false;
+    while (json_next(map.raw, &at, &name, &value) == 1)
+        if (!is_label(value, a) || name.n == 0 || name.n > 256 || memchr(name.p, '\\', name.n) ||
+            !is_label((struct json_value){JSON_STRING, {name.p - 1, name.n + 2}, 0}, a) ||
+            str_eq(name, STR("user")))
+            return false;
+    return true;
+}
+
+static void write_metadata(struct bedrock_body *b)
+{
+    struct arena *a = b->c->arena;
+    const struct chat_param_value *params = b->c->in->params;
+    struct json_value user = json_root(params[PARAM_USER].value),
+                      map = json_root(params[PARAM_METADATA].value), value;
+    struct str name;
+    size_t at = 0;
+    bool has_user = params[PARAM_USER].name && is_label(user, a);
+    bool has_map = params[PARAM_METADATA].name && are_labels(map, a);
+    if (!has_user && !has_map)
+        return;
+    json_member_open(&b->w, "requestMetadata", '{');
+    if (has_user)
+        json_member_raw(&b->w, "user", chat_take(b->c, PARAM_USER));
+    if (has_map)
+        chat_take(b->c, PARAM_METADATA);
+    while (has_map && json_next(map.raw, &at, &name, &value) == 1) {
+        json_name_str(&b->w, name);
+        json_raw(&b->w, value.raw);
+    }
+    json_close(&b->w, '}');
+}
+
+/* What asks for no more than Bedrock does anyway. */
+static void take_the_usual(struct bedrock_body *b)
+{
+    const struct chat_param_value *params = b->c->in->params;
+    if (b->model.cache_points)
+        chat_take(b->c, PARAM_CACHE_CONTROL);
+    if (b->c->in->parallel_tools != 0)
+        chat_take(b->c, PARAM_PARALLEL_TOOLS);
+    if (params[PARAM_N].name && is_one(b, PARAM_N))
+        chat_take(b->c, PARAM_N);
+    if (params[PARAM_LOGPROBS].name && str_eq(params[PARAM_LOGPROBS].value, STR("false")))
+        chat_take(b->c, PARAM_LOGPROBS);
+    if (params[PARAM_MODALITIES].name && str_eq(params[PARAM_MODALITIES].value, STR("[\"text\"]")))
+        chat_take(b->c, PARAM_MODALITIES);
+}
+
+void bedrock_write_settings(struct bedrock_body *b)
+{
+    struct thinking t = thinking_of(b);
+    struct settings s = take_settings(b, &t);
+    write_inference(b, &s);
+    write_additional(b, &t, s.top_k);
+    write_wanted_fields(b);
+    write_output(b);
+    write_tier(b);
+    write_metadata(b);
+    take_the_usual(b);
+}
+
+/* ---- requests */
+
+static int finish(struct bedrock_body *b, struct str path)
+{
+    struct provider_call *call = b->c->call;
+    if (call->room.full)
+        return chat_refuse(b->c, NULL, "The request is too large for Bedrock.");
+    call->body = buf_str(&call->room);
+    call->path = path;
+    call->headers = STR("content-type: application/json\r\n");
+    return 0;
+}
+
+static void begin(struct bedrock_body *b, struct chat_call *c)
+{
+    *b = (struct bedrock_body){.c = c, .w = json_writer(&c->call->room), .model = bedrock_model(c->model)};
+    make_plan(b);
+    json_open(&b->w, '{');
+}
+
+int bedrock_write_chat(struct chat_call *c)
+{
+    struct bedrock_body b;
+    begin(&b, c);
+    if (bedrock_write_messages(&b) != 0 || bedrock_write_system(&b) != 0)
+        return -1;
+    bedrock_write_tools(&b);
+    bedrock_write_settings(&b);
+    json_close(&b.w, '}');
+    return finish(&b, bedrock_path(c, c->model, c->in->stream ? "converse-stream" : "converse"));
+}
+
+/* Counting is a foundation model's, not a profile's: "us.anthropic.…" is counted as "anthropic.…". */
+static struct str foundation_of(struct str name)
+{
+    static const struct str regions[] = {STR("us."), STR("eu."),     STR("apac."),  STR("jp."),
+                                         STR("au."), STR("global."), STR("us-gov.")};
+    for (size_t i = 0; i < sizeof(regions) / sizeof(regions[0]); i++)
+        if (str_starts(name, regions[i]))
+            return (struct str){name.p + regions[i].n, name.n - regions[i].n};
+    return name;
+}
+
+int bedrock_write_count(struct chat_call *c)
+{
+    struct bedrock_body b;
+    begin(&b, c);
+    json_member_open(&b.w, "input", '{');
+    json_member_open(&b.w, "converse", '{');
+    if (bedrock_write_messages(&b) != 0 || bedrock_write_system(&b) != 0)
+        return -1;
+    bedrock_write_tools(&b);
+    json_close(&b.w, '}');
+    json_close(&b.w, '}');
+    json_close(&b.w, '}');
+    return finish(&b, bedrock_path(c, foundation_of(c->model), "count-tokens"));
+}
