@@ -1,8 +1,12 @@
-/* Which dialect an embeddings endpoint's callers speak. */
+/* Which dialect an embeddings endpoint's callers speak. Run by workers only. */
 #include "embed_dialect.h"
 
 const struct embed_dialect *embed_dialect_of(enum endpoint e)
 {
-    (void)e;
-    return NULL;
+    switch (e) {
+    case EP_EMBEDDINGS:
+        return &dialect_openai_embeddings;
+    default:
+        return NULL;
+    }
 }

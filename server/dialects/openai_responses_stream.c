@@ -473,9 +473,10 @@ static void take_logprobs(struct responses_state *s, const struct chat_delta *d)
 {
     struct str list = elements(json_member(json_root(d->json), "content"));
     struct responses_item *i = last_text(s);
-    if (!i || list.n == 0)
+    struct responses_part *p = i ? last_part(i) : NULL;
+    if (!p || list.n == 0)
         return;
-    grow_list(s, &last_part(i)->logprobs, list);
+    grow_list(s, &p->logprobs, list);
     if (!s->out || !i->open)
         return;
     struct json_writer j = part_event(s, "response.output_text.delta", i);
@@ -510,6 +511,8 @@ static void put_annotation(struct json_writer *j, struct json_value one)
 static void add_annotation(struct responses_state *s, struct responses_item *i, struct json_value one)
 {
     struct responses_part *p = last_part(i);
+    if (!p)
+        return;
     size_t max = one.raw.n + 128;
     struct buf b = {.p = arena_alloc(s->w->r->arena, max), .cap = max, .max = max};
     struct json_writer j = json_writer(&b);
