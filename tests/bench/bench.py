@@ -1,4 +1,5 @@
-"""This gateway beside nginx, side by side in one run: CPU per request, throughput, latency, start, memory.
+"""This gateway beside nginx, and translated requests beside passed ones, side by side in one run: CPU per request, throughput,
+latency, memory.
 
     make bench                         # needs wrk and nginx (Debian: wrk, nginx-light); says so when they are missing
     ROUNDS=5 SECONDS=5 make bench
@@ -92,9 +93,9 @@ fastcgi_temp_path {folder}/tmp; uwsgi_temp_path {folder}/tmp; scgi_temp_path {fo
         self.proc.wait()
 
 
-def wrk(url, key, folder):
+def wrk(url, key, folder, **body):
     script = os.path.join(folder, "post.lua")
-    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x" * 950}]})
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x" * 950}]} | body)
     with open(script, "w") as f:
         f.write(f"wrk.method = 'POST'\nwrk.body = '{body}'\nwrk.headers['content-type'] = 'application/json'\nwrk.headers['authorization'] = 'Bearer {key}'\n")
     out = subprocess.run(["wrk", "-t1", "-c64", f"-d{SECONDS}s", "--latency", "-s", script, url], capture_output=True, text=True, check=True).stdout
@@ -103,11 +104,90 @@ def wrk(url, key, folder):
     return requests, float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), re.search(r"^ +99% +(\S+)", out, re.M)[1], int(bad[1]) if bad else 0
 
 
-def main():
-    missing = [p for p in ("wrk", "nginx") if not shutil.which(p)]
-    if missing:
-        sys.exit(f"bench: {' and '.join(missing)} missing (apt-get install wrk nginx-light)")
-    folder = tempfile.mkdtemp(prefix="aigw-bench-")
+CHUNKS = 50
+
+
+def sse(*events):
+    return "".join((f"event: {e['type']}\n" if "type" in e else "") + f"data: {json.dumps(e)}\n\n" for e in events)
+
+
+def openai_stream():
+    def chunk(delta, finish=None):
+        return {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": "m", "usage": None,
+                "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]}
+    last = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": "m", "choices": [], "usage": ANSWER["usage"]}
+    return sse(chunk({"role": "assistant", "content": ""}), *[chunk({"content": "some text "})] * CHUNKS, chunk({}, "stop"), last) + "data: [DONE]\n\n"
+
+
+MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": "word " * 160}],
+           "stop_reason": "end_turn", "stop_sequence": None, "usage": {"input_tokens": 250, "output_tokens": 160}}
+
+
+def anthropic_stream():
+    return sse({"type": "message_start", "message": MESSAGE | {"content": [], "stop_reason": None}},
+               {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+               *[{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "some text "}}] * CHUNKS,
+               {"type": "content_block_stop", "index": 0},
+               {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": {"output_tokens": 160}},
+               {"type": "message_stop"})
+
+
+class Vendors(Nginx):
+    """Static answers of both vendors; a POST to a static file is a 405, which error_page makes an answer."""
+
+    def __init__(self, folder):
+        answers = {"json/v1/chat/completions": json.dumps(ANSWER), "json/v1/messages": json.dumps(MESSAGE),
+                   "sse/v1/chat/completions": openai_stream(), "sse/v1/messages": anthropic_stream()}
+        for path, text in answers.items():
+            os.makedirs(os.path.dirname(f"{folder}/www/{path}"), exist_ok=True)
+            with open(f"{folder}/www/{path}", "w") as f:
+                f.write(text)
+        super().__init__(folder, f"""server {{ listen 127.0.0.1:PORT; root {folder}/www;
+location /json/ {{ default_type application/json; error_page 405 =200 $uri; }}
+location /sse/ {{ default_type text/event-stream; error_page 405 =200 $uri; }} }}""")
+
+
+# how, path, model, whether it is a stream
+CALLS = [("passed", "chat/completions", "openai", False), ("messages to openai", "messages", "openai", False),
+         ("chat to anthropic", "chat/completions", "anthropic", False), ("passed", "chat/completions", "openai-sse", True),
+         ("messages to openai", "messages", "openai-sse", True), ("chat to anthropic", "chat/completions", "anthropic-sse", True)]
+
+
+def translated(folder):
+    """What a translation costs: a passed and a translated request of about the same size, in turn. Streams come in one piece, so
+    that no waiting is in the figures: of a stream that trickles, the share of the translation is smaller."""
+    on_cpu(0)
+    up = Vendors(folder + "/vendors")
+    on_cpu(1)
+    providers = "".join(f', {{ name = "{n}{s}"; type = "{n}"; base_url = "http://127.0.0.1:{up.port}/{p}{v}"; api_key_env = "TEST_UPSTREAM_KEY"; max_in_flight = 90; }}'
+                        for n, v in (("openai", "/v1"), ("anthropic", "")) for s, p in (("", "json"), ("-sse", "sse")))
+    models = "".join(f', {{ name = "{n}"; targets = ( {{ provider = "{n}"; }} ); }}' for n in ("openai", "openai-sse", "anthropic", "anthropic-sse"))
+    gw = Gateway(folder + "/gw2", up.port, workers=(8, 96, 8), providers=providers, models=models)
+    gw.start()
+    on_cpu(0)
+    gw.make_key(key=KEY, rpm=600000000, tpm=20000000000, max_parallel=20000)
+    rows = {call: [] for call in CALLS}
+    try:
+        for _ in range(ROUNDS):
+            for call in CALLS:
+                how, path, model, stream = call
+                before = cpu_s(gw.proc.pid)
+                n, rate, p99, bad = wrk(f"http://127.0.0.1:{gw.port}/v1/{path}", KEY, folder, model=model, max_tokens=100, **({"stream": True} if stream else {}))
+                rows[call].append((cpu_s(gw.proc.pid) - before) * 1e6 / n)
+                what = f"stream of {CHUNKS}" if stream else "whole"
+                print(f"{what:12} {how:20} {rate:10.0f} requests/s   p99 {p99:>8}   {rows[call][-1]:6.1f} µs CPU a request   {bad} errors")
+        for call in CALLS:
+            passed = rows[("passed", "chat/completions", "openai-sse" if call[3] else "openai", call[3])]
+            if call[0] != "passed":
+                ratios = [a / b for a, b in zip(rows[call], passed)]
+                print(f"{'stream' if call[3] else 'whole'}, {call[0]} / passed: median {statistics.median(ratios):.2f} of {['%.2f' % r for r in ratios]}")
+    finally:
+        gw.stop()
+        gw.clean()
+        up.stop()
+
+
+def beside_nginx(folder):
     on_cpu(0)
     up = Nginx(folder + "/up", f"server {{ listen 127.0.0.1:PORT; location / {{ default_type application/json; return 200 '{json.dumps(ANSWER)}'; }} }}")
     on_cpu(1)
@@ -139,7 +219,13 @@ proxy_set_header Connection ""; proxy_set_header Authorization $up; proxy_buffer
         gw.clean()
         proxy.stop()
         up.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
-main()
+if __name__ == "__main__":
+    missing = [p for p in ("wrk", "nginx") if not shutil.which(p)]
+    if missing:
+        sys.exit(f"bench: {' and '.join(missing)} missing (apt-get install wrk nginx-light)")
+    with tempfile.TemporaryDirectory(prefix="aigw-bench-") as folder:
+        os.chmod(folder, 0o755)  # nginx reads as somebody else
+        beside_nginx(folder)
+        translated(folder)
