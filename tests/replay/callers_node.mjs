@@ -69,7 +69,7 @@ async function responses(job, out) {
 }
 
 async function embeddings(job, out) {
-  out.answer = await client(job).embeddings.create({ model: job.model, input: job.inputs });
+  out.answer = await client(job).embeddings.create({ model: job.model, input: job.inputs, ...(job.encoding ? { encoding_format: job.encoding } : {}) });
 }
 
 async function rerank(job, out) {

@@ -101,6 +101,8 @@ def responses(job, out):
 
 def embeddings(job, out):
     body = {"model": job["model"], "input": job["inputs"]}
+    if job["encoding"]:
+        body["encoding_format"] = job["encoding"]
     out["answer"] = plain(client(job).embeddings.create(**body))
 
 

@@ -648,7 +648,8 @@ def openai_embeddings(raw, status):
     if status >= 400:
         return failure(status, body)
     data = sorted(body["data"], key=lambda d: d.get("index") or 0)
-    return vectors("embeddings", [floats(d["embedding"]) for d in data], count((body.get("usage") or {}).get("prompt_tokens")))
+    out = vectors("embeddings", [floats(d["embedding"]) for d in data], count((body.get("usage") or {}).get("prompt_tokens")))
+    return {**out, "plain": not any(isinstance(d["embedding"], str) for d in data)}
 
 
 def google_embeddings(raw, status):

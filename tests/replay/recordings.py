@@ -8,6 +8,7 @@ and often request.json. Recordings that the index leaves out are found by their 
 import csv
 import json
 import os
+import re
 
 # Providers as recordings call them → how the gateway's configuration calls their type.
 TYPES = {
@@ -38,6 +39,11 @@ NOT_EMBEDDINGS = ("imagen", "veo", "generateimages")
 
 EXTENSIONS = {"json": "application/json", "sse": "text/event-stream", "ndjson": "application/x-ndjson",
               "bin": "application/vnd.amazon.eventstream", "txt": "text/plain"}
+
+
+# how the last event of an answer begins, and the first
+LAST_EVENT = {"anthropic": (rb"event: message_stop", rb"event: message_start"),
+              "responses": (rb'data: ?\{"type": ?"response\.(completed|incomplete|failed)"', rb'"response\.created"')}
 
 
 class Recording:
@@ -108,14 +114,12 @@ class Recording:
             chunks = json.loads(raw)
             if isinstance(chunks, list):
                 return b"".join(b"data: " + json.dumps(c, ensure_ascii=False).encode() + b"\r\n\r\n" for c in chunks)
-        if self.format == "anthropic" and self.file.endswith(".sse"):
-            mark = b"event: message_stop"
-            at = raw.find(mark)
-            if at >= 0 and raw.find(b"message_start", at) >= 0:
-                for end in (b"\n\n", b"\r\n\r\n"):
-                    stop = raw.find(end, at)
-                    if stop >= 0:
-                        return raw[: stop + len(end)]
+        if self.format in LAST_EVENT and self.file.endswith(".sse"):
+            last, first = LAST_EVENT[self.format]
+            found = re.search(last, raw)
+            if found and re.search(first, raw[found.end() :]):
+                end = re.compile(rb"\r?\n\r?\n").search(raw, found.end())
+                return raw[: end.end()]
         return raw
 
     def content_type(self):

@@ -195,6 +195,8 @@ class Run:
         tools = sorted({t["name"] for c in wanted.get("choices") or [] for t in c["tools"]})
         n = len(wanted.get("vectors") or wanted.get("results") or [0])
         job = {"dialect": dialect, "kind": r.kind, "stream": r.streaming, "tools": tools, "n": len(wanted.get("choices") or [0]) or 1,
+               # what is recorded as numbers was not asked for in base64, as the packages do by themselves
+               "encoding": "float" if r.format == "openai-embeddings" and wanted["kind"] == "embeddings" and wanted["plain"] else None,
                "inputs": [f"text number {i}" for i in range(n)], "model": f"r{r.number:04d}", "key": self.key, "translated": not judge.passes(r, dialect)}
         if self.args.direct:
             return {**job, **self.straight(r)}
