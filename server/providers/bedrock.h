@@ -2,6 +2,7 @@
 #ifndef SERVER_PROVIDERS_BEDROCK_H
 #define SERVER_PROVIDERS_BEDROCK_H
 
+#include "anthropic_chat.h" /* what is known of Claude's models holds here, too */
 #include "json_write.h"
 #include "provider.h"
 
@@ -20,7 +21,8 @@ enum bedrock_family {
 
 struct bedrock_model {
     enum bedrock_family family;
-    unsigned version;   /* Anthropic's, Nova's: 100 × major + minor; 0: not told */
+    struct anthropic_model claude; /* BEDROCK_ANTHROPIC */
+    bool nova_2;
     bool json_schema;   /* takes outputConfig.textFormat, and strict tools */
     bool cache_points;  /* takes cachePoint in system and messages … */
     bool cached_tools;  /* … and among the tools */
@@ -70,12 +72,10 @@ void bedrock_write_settings(struct bedrock_body *b);
 /* The cachePoint that a mark asks for. */
 void bedrock_write_cache_point(struct bedrock_body *b, struct str cache_control);
 
-/* The tool whose arguments are the answer where a schema is to be kept and the model has no other way; a
- * schema that is no object's stands in its member "value". */
-struct str bedrock_json_tool(const struct chat_request *in, struct arena *a);
-bool bedrock_json_wrapped(const struct chat_request *in);
+/* Where a schema is to be kept and the model has no other way, the answer is had as the arguments of a tool
+ * (anthropic_json_tool); a schema that is no object's stands in its member "value". */
 #define BEDROCK_JSON_VALUE "value"
-/* Whether a request to this model is made with it. */
+/* Whether a request to this model is made so. */
 bool bedrock_forces_json(const struct chat_request *in, struct str model);
 
 /* ---- answers (bedrock_answer.c) */

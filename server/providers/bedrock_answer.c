@@ -115,7 +115,7 @@ static bool forces_json(const struct chat_reader *rd)
 
 static bool is_json_tool(const struct chat_reader *rd, struct str name, struct arena *a)
 {
-    return rd->in->format == FORMAT_SCHEMA && str_eq(name, bedrock_json_tool(rd->in, a));
+    return rd->in->format == FORMAT_SCHEMA && str_eq(name, anthropic_json_tool(rd->in, a));
 }
 
 /* Anthropic's redacted thinking is a text, which Bedrock packs into base64 once more. What is none stays as
@@ -218,7 +218,7 @@ static struct str arguments_of(struct json_value input, struct arena *a)
 static struct str answer_of(const struct chat_reader *rd, struct str arguments)
 {
     struct str object = chat_arguments(arguments, rd->arena);
-    if (!bedrock_json_wrapped(rd->in))
+    if (!anthropic_json_wrapped(rd->in))
         return object;
     struct json_value v = json_member(json_root(object), BEDROCK_JSON_VALUE);
     return v.type == JSON_ABSENT ? object : v.raw;
@@ -375,7 +375,7 @@ static struct stream *stream_of(struct chat_reader *rd)
         struct stream *s = arena_alloc(rd->arena, sizeof(*s));
         memset(s, 0, sizeof(*s));
         s->forced = forces_json(rd);
-        s->wrapped = rd->in->format == FORMAT_SCHEMA && bedrock_json_wrapped(rd->in);
+        s->wrapped = rd->in->format == FORMAT_SCHEMA && anthropic_json_wrapped(rd->in);
         rd->state = s;
     }
     return rd->state;

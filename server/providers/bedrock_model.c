@@ -19,39 +19,6 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* The next number of one or two digits; a longer one is a date. */
-static bool next_number(struct str *s, unsigned *out)
-{
-    while (s->n > 0 && !is_digit(s->p[0]))
-        s->p++, s->n--;
-    size_t n = 0;
-    unsigned value = 0;
-    while (n < s->n && is_digit(s->p[n]) && n < 3)
-        value = value * 10 + (unsigned)(s->p[n++] - '0');
-    if (n == 0 || n > 2)
-        return false;
-    *s = (struct str){s->p + n, s->n - n};
-    *out = value;
-    return true;
-}
-
-/* "claude-3-5-sonnet-20241022-v2:0" → 305, "claude-opus-4-20250514-v1:0" → 400, "claude-v2" → 200: two
- * numbers count as one version only where nothing but a hyphen or dot stands between. */
-static unsigned version_behind(struct str name, const char *what)
-{
-    const char *at = memmem(name.p, name.n, what, strlen(what));
-    unsigned major, minor;
-    if (!at)
-        return 0;
-    struct str rest = {at + strlen(what), name.n - (size_t)(at - name.p) - strlen(what)};
-    if (!next_number(&rest, &major))
-        return 0;
-    bool joined = rest.n > 1 && (rest.p[0] == '-' || rest.p[0] == '.') && is_digit(rest.p[1]);
-    if (!joined || !next_number(&rest, &minor))
-        minor = 0;
-    return 100 * major + minor;
-}
-
 static enum bedrock_family family_of(struct str name)
 {
     static const struct {
@@ -70,12 +37,11 @@ static enum bedrock_family family_of(struct str name)
 }
 
 /* Those that have structured output, as of 2026-08. What is not known is taken for new. */
-static bool has_json_schema(enum bedrock_family family, unsigned version, struct str name)
+static bool has_json_schema(enum bedrock_family family, struct str name)
 {
     static const char *const without[] = {"meta.llama", "ai21.", "writer.", "deepseek.r1", "stability."};
     switch (family) {
     case BEDROCK_ANTHROPIC:
-        return version >= 405;
     case BEDROCK_NOVA:
     case BEDROCK_TITAN:
     case BEDROCK_COHERE:
@@ -94,15 +60,21 @@ static bool has_json_schema(enum bedrock_family family, unsigned version, struct
     return true;
 }
 
+/* The first ones had names of another kind. */
+static struct anthropic_model claude(struct str name)
+{
+    static const struct anthropic_model first = {.version = 200, .sampling = true};
+    return holds(name, "claude-v") || holds(name, "claude-instant") ? first : anthropic_model(name);
+}
+
 struct bedrock_model bedrock_model(struct str name)
 {
-    enum { NEWEST = 9900 }; /* a name without a number is a new one's */
-    struct bedrock_model m = {.family = family_of(name)};
-    if (m.family == BEDROCK_ANTHROPIC)
-        m.version = version_behind(name, "claude") ?: NEWEST;
-    else if (m.family == BEDROCK_NOVA)
-        m.version = holds(name, "amazon.nova-2") ? 200 : 100;
-    m.json_schema = has_json_schema(m.family, m.version, name);
+    struct bedrock_model m = {.family = family_of(name), .nova_2 = holds(name, "amazon.nova-2")};
+    m.json_schema = has_json_schema(m.family, name);
+    if (m.family == BEDROCK_ANTHROPIC) {
+        m.claude = claude(name);
+        m.json_schema = m.claude.schema;
+    }
     m.cached_tools = m.family == BEDROCK_ANTHROPIC;
     m.cache_points = m.cached_tools || m.family == BEDROCK_NOVA;
     m.result_status = m.cache_points || m.family == BEDROCK_UNKNOWN;

@@ -6,68 +6,6 @@
 
 /* ---- a schema to be kept */
 
-/* Keywords that Anthropic's structured output refuses. */
-static bool is_foreign_keyword(struct str name)
-{
-    static const struct str list[] = {
-        STR("minimum"),
-        STR("maximum"),
-        STR("exclusiveMinimum"),
-        STR("multipleOf"),
-        STR("exclusiveMaximum"),
-        STR("minLength"),
-        STR("maxLength"),
-        STR("maxItems"),
-        STR("uniqueItems"),
-        STR("oneOf"),
-        STR("not"),
-        STR("if"),
-        STR("prefixItems"),
-        STR("contains"),
-        STR("patternProperties"),
-        STR("minItems"),
-        STR("dependentSchemas"),
-        STR("propertyNames"),
-    };
-    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
-        if (str_eq(name, list[i]))
-            return true;
-    return false;
-}
-
-/* All of it can be told by outputConfig: each object is closed, no keyword is foreign. `names`: v's members
- * are properties' (or definitions') names, not keywords. */
-static bool fits(struct json_value v, bool names)
-{
-    struct json_value member;
-    struct str name = STR_NULL;
-    size_t at = 0;
-    if (v.type != JSON_OBJECT && v.type != JSON_ARRAY)
-        return true;
-    bool object = v.type == JSON_OBJECT && !names;
-    bool closed = json_member(v, "additionalProperties").type == JSON_FALSE;
-    if (object && !closed &&
-        (str_eq(json_member(v, "type").raw, STR("\"object\"")) ||
-         json_member(v, "properties").type == JSON_OBJECT))
-        return false;
-    while (json_next(v.raw, &at, v.type == JSON_OBJECT ? &name : NULL, &member) == 1) {
-        if (object && is_foreign_keyword(name))
-            return false;
-        bool literal = object && (str_eq(name, STR("enum")) || str_eq(name, STR("const")) ||
-                                  str_eq(name, STR("default")) || str_eq(name, STR("examples")));
-        bool inner = object && (str_eq(name, STR("properties")) || str_eq(name, STR("$defs")) ||
-                                str_eq(name, STR("definitions")));
-        if (!literal && !fits(member, inner))
-            return false;
-    }
-    return true;
-}
-
-static bool natively(const struct chat_request *in, const struct bedrock_model *m)
-{
-    return m->json_schema && (m->family != BEDROCK_ANTHROPIC || fits(json_root(in->format_schema), false));
-}
-
 static bool must_call(const struct chat_request *in)
 {
     return in->n_tools > 0 && (in->tool_choice == TOOLS_REQUIRED || in->tool_choice == TOOLS_NAMED);
@@ -80,22 +18,20 @@ static bool has_schema(const struct chat_request *in)
 
 bool bedrock_forces_json(const struct chat_request *in, struct str name)
 {
-    struct bedrock_model m = bedrock_model(name);
-    return has_schema(in) && !must_call(in) && !natively(in, &m);
+    return has_schema(in) && !must_call(in) && !bedrock_model(name).json_schema;
 }
 
-struct str bedrock_json_tool(const struct chat_request *in, struct arena *a)
+/* Claude's have their own idea of a schema. */
+static struct str schema_of(struct bedrock_body *b, struct str schema)
 {
-    struct str name = STR("json_answer");
-    for (unsigned i = 2; chat_tool(in, name); i++)
-        name = arena_printf(a, "json_answer_%u", i);
-    return name;
-}
-
-bool bedrock_json_wrapped(const struct chat_request *in)
-{
-    struct json_value schema = json_root(in->format_schema), type = json_member(schema, "type");
-    return type.type != JSON_ABSENT && !str_eq(type.raw, STR("\"object\""));
+    struct buf out;
+    if (b->model.family != BEDROCK_ANTHROPIC)
+        return schema;
+    buf_init(&out, 2 * schema.n + 64 * 1024);
+    anthropic_put_schema(&out, schema, b->c->arena);
+    struct str copy = out.full ? schema : arena_copy(b->c->arena, buf_str(&out));
+    buf_free(&out);
+    return copy;
 }
 
 static void make_plan(struct bedrock_body *b)
@@ -104,7 +40,7 @@ static void make_plan(struct bedrock_body *b)
     struct bedrock_plan *p = &b->plan;
     p->history_tools = chat_request_has(in, PART_TOOL_CALL) || chat_request_has(in, PART_TOOL_RESULT);
     p->forced_json = bedrock_forces_json(in, b->c->model);
-    p->native_json = has_schema(in) && !p->forced_json && natively(in, &b->model);
+    p->native_json = has_schema(in) && !p->forced_json && b->model.json_schema;
     p->asked_json = in->format == FORMAT_JSON || (in->format == FORMAT_SCHEMA && !has_schema(in));
     bool none = in->tool_choice == TOOLS_NONE;
     p->tools = in->n_tools > 0 && (!none || (p->history_tools && !p->forced_json));
@@ -149,9 +85,10 @@ static void write_caller_tools(struct bedrock_body *b)
         const struct chat_tool *t = &in->tools[i];
         if (!chat_tool_allowed(in, t->name))
             continue;
-        bool strict = t->strict == 1 && b->model.json_schema && fits(json_root(t->schema), false);
-        write_spec(b, bedrock_tool_name(t->name, b->c->arena), t->description, object_schema(b, t->schema),
-                   strict);
+        bool strict = t->strict == 1 && b->model.json_schema;
+        struct str schema = object_schema(b, t->schema);
+        write_spec(b, bedrock_tool_name(t->name, b->c->arena), t->description,
+                   strict ? schema_of(b, schema) : schema, strict);
         if (t->cache_control.n > 0 && b->model.cached_tools)
             bedrock_write_cache_point(b, t->cache_control);
     }
@@ -161,12 +98,12 @@ static void write_json_tool(struct bedrock_body *b)
 {
     const struct chat_request *in = b->c->in;
     struct str schema = in->format_schema;
-    if (bedrock_json_wrapped(in))
+    if (anthropic_json_wrapped(in))
         schema = arena_printf(b->c->arena,
                               "{\"type\":\"object\",\"properties\":{\"" BEDROCK_JSON_VALUE "\":" STR_FMT
                               "},\"required\":[\"" BEDROCK_JSON_VALUE "\"]}",
                               STR_ARG(schema));
-    write_spec(b, bedrock_json_tool(in, b->c->arena),
+    write_spec(b, anthropic_json_tool(in, b->c->arena),
                in->format_description.n > 0
                    ? in->format_description
                    : STR("Gives the final answer. Call it, with nothing beside it, to answer."),
@@ -218,8 +155,8 @@ enum thinking_way {
 static enum thinking_way way_of(const struct bedrock_model *m)
 {
     if (m->family == BEDROCK_ANTHROPIC)
-        return m->version >= 406 ? WAY_ADAPTIVE : m->version >= 307 ? WAY_BUDGET : WAY_NONE;
-    if (m->family == BEDROCK_NOVA && m->version >= 200)
+        return m->claude.adaptive ? WAY_ADAPTIVE : m->claude.thinks ? WAY_BUDGET : WAY_NONE;
+    if (m->nova_2)
         return WAY_NOVA;
     return m->family == BEDROCK_GPT_OSS ? WAY_EFFORT : WAY_NONE;
 }
@@ -275,9 +212,8 @@ static const char *adaptive_effort(const struct chat_request *in, const struct b
 {
     if (in->thinking == THINKING_ON)
         return NULL;
-    bool newest = m->version >= 407;
-    if (effort == 4) /* xhigh came with 4.7; before it, the next is max */
-        return newest ? "xhigh" : "max";
+    if (effort == 4)
+        return m->claude.xhigh ? "xhigh" : "max";
     return effort == 5 ? "max" : efforts[effort].three;
 }
 
@@ -288,7 +224,7 @@ static struct thinking thinking_of(struct bedrock_body *b)
     bool wanted = in->thinking != THINKING_DEFAULT && in->thinking != THINKING_OFF;
     bool forced = b->plan.forced_json || must_call(in);
     int effort = effort_of(in);
-    if (in->thinking == THINKING_OFF && t.way != WAY_EFFORT)
+    if (in->thinking == THINKING_OFF && t.way != WAY_EFFORT && !b->model.claude.always_thinks)
         chat_take(b->c, PARAM_THINKING);
     if (!wanted || t.way == WAY_NONE || (forced && (t.way == WAY_BUDGET || t.way == WAY_ADAPTIVE))) {
         t.way = WAY_NONE;
@@ -320,7 +256,7 @@ static void write_thinking(struct bedrock_body *b, const struct thinking *t)
     case WAY_ADAPTIVE:
         json_member_open(&b->w, "thinking", '{');
         json_member_str(&b->w, "type", STR("adaptive"));
-        if (b->model.version >= 407 && t->shown) /* these show nothing unasked */
+        if (b->model.claude.shows_thinking && t->shown) /* these show nothing unasked */
             json_member_str(&b->w, "display", STR("summarized"));
         json_close(&b->w, '}');
         if (t->effort) {
@@ -373,7 +309,7 @@ static struct settings take_settings(struct bedrock_body *b, const struct thinki
     struct settings s = {.max_tokens = chat_take(b->c, PARAM_MAX_TOKENS)};
     const struct bedrock_model *m = &b->model;
     bool anthropic = m->family == BEDROCK_ANTHROPIC;
-    bool fixed = (anthropic && (m->version >= 407 || t->way == WAY_BUDGET || t->way == WAY_ADAPTIVE)) ||
+    bool fixed = (anthropic && (!m->claude.sampling || t->way == WAY_BUDGET || t->way == WAY_ADAPTIVE)) ||
                  (t->way == WAY_NOVA && strcmp(t->effort, "high") == 0);
     if (max_tokens(b) < 1) {
         chat_adjust(b->c, PARAM_MAX_TOKENS);
@@ -384,7 +320,7 @@ static struct settings take_settings(struct bedrock_body *b, const struct thinki
     if (fixed)
         return s;
     s.temperature = take_temperature(b);
-    if (!(anthropic && m->version >= 401 && s.temperature.n > 0))
+    if (!(m->claude.one_of_two && s.temperature.n > 0))
         s.top_p = chat_take(b->c, PARAM_TOP_P);
     if (anthropic || m->family == BEDROCK_NOVA)
         s.top_k = chat_take(b->c, PARAM_TOP_K);
@@ -457,7 +393,7 @@ static void write_output(struct bedrock_body *b)
     json_member_str(&b->w, "type", STR("json_schema"));
     json_member_open(&b->w, "structure", '{');
     json_member_open(&b->w, "jsonSchema", '{');
-    json_member_str(&b->w, "schema", in->format_schema); /* as a text, quotes and all */
+    json_member_str(&b->w, "schema", schema_of(b, in->format_schema)); /* as a text, quotes and all */
     json_opt_str(&b->w, "name", in->format_name);
     json_opt_str(&b->w, "description", in->format_description);
     json_close(&b->w, '}');
