@@ -154,6 +154,24 @@ def compare_choice(dialect, wanted, got, explanation, native, where=""):
         yield differ(where + "stop_sequence", wanted["stop_sequence"], got["stop_sequence"])
 
 
+# where the sum of all tokens stands
+TOTALS = {
+    "chat": lambda a: (a.get("usage") or {}).get("total_tokens"),
+    "responses": lambda a: (a.get("usage") or {}).get("total_tokens"),
+    "google": lambda a: next((c["usageMetadata"].get("totalTokenCount") for c in reversed(a) if c.get("usageMetadata")), None),
+    "messages": lambda a: None,
+}
+
+
+def compare_total(dialect, wanted, answer):
+    told = wanted["usage"]
+    if not told or told["output"] is None:
+        return
+    inputs = {told["input"], told.get("also_input", told["input"])}
+    if dialect != "messages" and TOTALS[dialect](answer) not in {i + told["output"] for i in inputs}:
+        yield differ("usage total", told["input"] + told["output"], TOTALS[dialect](answer))
+
+
 # numbers that a dialect has no place for
 NO_PLACE = {"google": ("written",)}
 
@@ -196,9 +214,10 @@ def compare_error(dialect, recording, wanted, result, secrets):
         yield differ("status", allowed, error["status"])
     elif dialect != "google":
         table = ANTHROPIC_CLASSES if dialect == "messages" else CLASSES
-        name = table.get(error["status"], "InternalServerError" if error["status"] >= 500 else "APIStatusError")
-        if error["class"] not in (name, "APIStatusError" if error["status"] not in table else name, "InternalServerError" if error["status"] >= 500 else name):
-            yield differ("exception", name, error["class"])
+        general = ("InternalServerError",) if error["status"] >= 500 else ("APIStatusError", "APIError")
+        names = (table[error["status"]], *(general if error["status"] >= 500 else ())) if error["status"] in table else general
+        if error["class"] not in names:
+            yield differ("exception", names, error["class"])
 
 
 def close(wanted, got):
@@ -255,4 +274,5 @@ def compare(dialect, recording, wanted, result, secrets=()):
     for i, (w, g) in enumerate(zip(wanted["choices"], got["choices"])):
         out += compare_choice(dialect, w, g, wanted.get("explanation"), native, f"choice {i} " if len(wanted["choices"]) > 1 else "")
     out += compare_usage(dialect, recording, wanted, got["usage"], native)
+    out += [] if native else compare_total(dialect, wanted, answer)
     return out
