@@ -37,6 +37,14 @@ bool gemini_read_usage(struct json_value usage, struct usage_tokens *out);
 void gemini_read_error(struct request *r, int status, const struct http_head *headers, struct str body,
                        struct failure *f);
 
+/* ---- embeddings (gemini.c) */
+
+/* Google's taskType of embed_request.task. */
+struct str gemini_task(struct str task, struct arena *a);
+/* {"embeddings":[{"values":…}]} or {"embedding":{"values":…}}. */
+int gemini_read_embed(struct chat_reader *rd, const struct embed_request *in, struct str body,
+                      struct embed_answer *out);
+
 /* ---- passing (gemini.c) */
 
 bool gemini_passes(const struct request *r, const struct conf_provider *p, struct str model);
