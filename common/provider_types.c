@@ -9,7 +9,7 @@ static const struct provider_type types[] = {
     {"azure", NULL, "AZURE_OPENAI_API_KEY", false, false, PROVIDER_RESPONSES},
     {"anthropic", "https://api.anthropic.com", "ANTHROPIC_API_KEY", false, false, 0},
     {"gemini", "https://generativelanguage.googleapis.com/v1beta", "GEMINI_API_KEY", false, false, 0},
-    {"vertex", NULL, NULL, false, false, 0},                        /* by location */
+    {"vertex", NULL, NULL, false, false, PROVIDER_MAX_TOKENS},      /* by location */
     {"bedrock", NULL, "AWS_BEARER_TOKEN_BEDROCK", false, false, 0}, /* by region */
     {"cohere", "https://api.cohere.com", "COHERE_API_KEY", false, false, 0},
     {"virtual", NULL, NULL, true, true, PROVIDER_RESPONSES},
