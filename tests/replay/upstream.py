@@ -147,7 +147,8 @@ def check_shape(r, path, query, body):
         check(body["messages"][0]["role"] == "user", "the first role")
         check(bool(body.get("stream")) == r.streaming, "stream")
         for t in body.get("tools") or []:
-            check(isinstance(t.get("input_schema"), dict) and t["input_schema"].get("type") == "object", "input_schema")
+            own = t.get("type") not in (None, "custom")
+            check(own or (isinstance(t.get("input_schema"), dict) and t["input_schema"].get("type") == "object"), "input_schema")
     elif r.format == "anthropic-count":
         check(path.endswith("/v1/messages/count_tokens") and body.get("messages") and not has("max_tokens") and not has("stream"), "count_tokens")
     elif r.format == "google":
@@ -161,7 +162,7 @@ def check_shape(r, path, query, body):
         check(body.get("messages") and body["messages"][0]["role"] == "user", "messages")
         check(not has("model") and not has("stream"), "members that it does not know")
         for t in (body.get("toolConfig") or {}).get("tools") or []:
-            check(isinstance(t["toolSpec"]["inputSchema"]["json"], dict), "inputSchema")
+            check("toolSpec" not in t or isinstance(t["toolSpec"]["inputSchema"]["json"], dict), "inputSchema")
     elif r.format == "cohere":
         check(path.endswith("/v2/chat") and body.get("messages"), "messages")
         check(bool(body.get("stream")) == r.streaming, "stream")
