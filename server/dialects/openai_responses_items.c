@@ -77,9 +77,10 @@ static int read_text_part(struct responses_reading *rd, struct content *to, cons
 
 static int read_refusal(struct responses_reading *rd, struct content *to, const struct json_value v[])
 {
-    if (v[P_REFUSAL].type != JSON_STRING)
+    struct json_value text = v[P_REFUSAL].type == JSON_ABSENT ? v[P_TEXT] : v[P_REFUSAL];
+    if (text.type != JSON_STRING)
         return responses_type(rd, "refusal", "a string");
-    add(rd, to, PART_REFUSAL)->text = json_text(v[P_REFUSAL], rd->a);
+    add(rd, to, PART_REFUSAL)->text = json_text(text, rd->a);
     return 0;
 }
 
