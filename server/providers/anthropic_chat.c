@@ -62,14 +62,6 @@ static struct told told_of(const struct usage_tokens *u)
                          .thinking = u->reasoning};
 }
 
-/* For a stream that tells it in pieces, or is cut: its end is then estimated, but not its beginning. */
-static void keep_told(struct request *r, const struct told *t)
-{
-    r->told = tokens_of(t);
-    if (r->told.input > 0)
-        r->prompt_estimate = r->told.input;
-}
-
 /* ---- words */
 
 static enum chat_finish finish_of(struct json_value stop_reason)
@@ -615,7 +607,7 @@ static enum frame_result take_start(struct chat_reader *rd, struct stream_reader
     s->id = arena_copy(rd->arena, id);
     take_usage(&s->told, v[3]);
     if (s->told.any)
-        keep_told(rd->r, &s->told);
+        rd->r->told = tokens_of(&s->told);
     chat_emit(rd,
               &(struct chat_delta){.kind = DELTA_START, .id = s->id, .model = json_text(v[1], rd->scratch)});
     take_stop(rd, s, v[4], v[5], v[6]);
@@ -836,7 +828,7 @@ static void meter_start(struct request *r, struct str data)
         return;
     take_usage(&told, v[0]);
     if (told.any)
-        keep_told(r, &told);
+        r->told = tokens_of(&told);
 }
 
 static bool meter_end(struct request *r, struct str data)
