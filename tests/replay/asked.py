@@ -128,7 +128,8 @@ def either(value, *names):
 def google_says(body):
     for p in (either(body, "systemInstruction", "system_instruction")).get("parts") or []:
         yield "text", p.get("text")
-    for t in body.get("tools") or []:
+    tools = body.get("tools") or []
+    for t in tools if isinstance(tools, list) else [tools]:
         for f in either(t, "functionDeclarations", "function_declarations") or []:
             yield "tool", f["name"]
     for content in body.get("contents") or []:

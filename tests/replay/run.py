@@ -184,7 +184,7 @@ class Run:
         for dialect in CALLERS[r.kind]:
             if self.args.dialect and dialect not in self.args.dialect:
                 continue
-            if self.args.direct and not (judge.passes(r, dialect) and r.type != "vertex"):
+            if self.args.direct and not judge.passes(r, dialect):
                 continue
             # several choices can only be asked for in two of them
             if len(wanted.get("choices") or []) > 1 and dialect not in ("chat", "google"):
@@ -228,7 +228,7 @@ class Run:
 
     def straight(self, r):
         """What a job is without the gateway."""
-        return {"base": f"http://127.0.0.1:{self.up.port}/{r.type}", "openai_path": "/v1", "model": r.upstream_model(), "key": upstream.KEY}
+        return {"base": f"http://127.0.0.1:{self.up.port}/plain/{r.type}", "openai_path": "/v1", "model": r.upstream_model(), "key": upstream.KEY}
 
     def verdict(self, dialect, r, wanted, result, job, call):
         """(what is wrong, whether the gateway offers the pair)"""
@@ -236,7 +236,7 @@ class Run:
             wrong = judge.compare(dialect, r, wanted, result, (upstream.KEY, upstream.SECRET, upstream.TOKEN))
         except (KeyError, ValueError, TypeError, AttributeError, IndexError) as e:
             wrong = [f"the answer has not its dialect's form: {type(e).__name__} {e}: {judge.short(result['answer'])}"]
-        if wrong and not self.args.direct and dialect != "chat" and judge.passes(r, dialect) and r.type != "vertex":
+        if wrong and not self.args.direct and dialect != "chat" and judge.passes(r, dialect):
             # what passes can't be read better than at the vendor's own
             direct = judge.compare(dialect, r, wanted, call({**job, **self.straight(r)}))
             if [w[:60] for w in direct] == [w[:60] for w in wrong]:

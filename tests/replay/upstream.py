@@ -3,8 +3,8 @@
     upstream.py RECORDINGS SEED    prints its port; ends when its standard input does
 
 The model's name ends in .rNNNN, the recording's number (recordings.py). It is found in the body, or in the path where a vendor
-has it there. Each provider has a prefix of the path for itself: /TYPE/… The answer's bytes are cut at places, and sent with
-pauses, that the seed, the recording and how often it was asked for decide; so a run can be had again.
+has it there. Each provider has a prefix of the path for itself: /TYPE/…; below /plain/ nothing is checked. The answer's bytes
+are cut at places, and sent with pauses, that the seed, the recording and how often it was asked for decide; so a run can be had again.
 
 What a request must have is looked at, and told as a 400 with the words "the upstream's check": its path, its credential, valid
 JSON, the members that the vendor demands, Bedrock's signature, Vertex's token. GET /seen/NNNN tells the last request for a
@@ -200,6 +200,8 @@ class Upstream:
         check(found, f"no recording is named: {model[:100]}")
         r = self.recordings[int(found.group(1))]
         self.seen[r.number] = {"method": request["method"], "path": request["path"], "headers": request["headers"], "body": body}
+        if path.startswith("/plain/"):  # a caller's SDK itself, without a gateway
+            return r.status, {"content-type": r.content_type(), **r.headers()}, r.body(), random.Random(f"{self.seed}:{r.number}:plain")
         kind = path.split("/")[1].split("-")[0]
         check(kind == r.type, f"{r.path} is not of {kind}")
         check_credential(kind, request["headers"], request)
