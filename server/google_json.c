@@ -86,6 +86,25 @@ struct str google_base64(struct str data, struct arena *a)
     return (struct str){p, n};
 }
 
+/* ---- code */
+
+struct str google_code(struct json_value code, struct json_value result, struct arena *a)
+{
+    struct str text =
+        json_text(code.type == JSON_OBJECT ? google_field(code, "code") : google_field(result, "output"), a);
+    bool python = str_ieq(json_text(google_field(code, "language"), a), STR("PYTHON"));
+    size_t max = text.n + 64;
+    struct buf b = {.p = arena_alloc(a, max), .cap = max, .max = max};
+    if (text.n == 0)
+        return STR_NULL;
+    buf_add(&b, python ? STR("\n```python\n") : STR("\n```\n"));
+    buf_add(&b, text);
+    if (!str_ends(text, STR("\n")))
+        buf_add_byte(&b, '\n');
+    buf_add(&b, STR("```\n"));
+    return buf_str(&b);
+}
+
 /* ---- schemas */
 
 static void put_schema(struct json_writer *w, struct json_value schema);

@@ -28,6 +28,10 @@ int google_next(struct json_value list, size_t *at, struct json_value *element);
  * as it is. */
 struct str google_base64(struct str data, struct arena *a);
 
+/* Code that Google ran (executableCode), or what it printed (codeExecutionResult), as a fenced block; empty:
+ * there is none. */
+struct str google_code(struct json_value code, struct json_value result, struct arena *a);
+
 /* An OpenAPI subset schema ("type":"STRING", nullable …) as JSON Schema, in the arena. What is JSON Schema
  * already stays what it is. */
 struct str google_schema(struct json_value schema, struct arena *a);

@@ -286,24 +286,6 @@ static int take_call(struct reader *g, uint32_t i, struct json_value call, struc
     return 0;
 }
 
-/* Code that Google ran, and what it printed, as a reader would want to see them in the text. */
-static void take_code(struct reader *g, uint32_t i, struct json_value code, struct json_value result)
-{
-    struct arena *a = g->rd->scratch;
-    struct str language = json_text(google_field(code, "language"), a),
-               text = json_text(code.type ? google_field(code, "code") : google_field(result, "output"), a);
-    bool python = str_ieq(language, STR("PYTHON"));
-    struct str end = str_ends(text, STR("\n")) ? STR_NULL : STR("\n");
-    size_t max = text.n + 64;
-    struct buf b = {.p = arena_alloc(a, max), .cap = max, .max = max};
-    buf_add(&b, python ? STR("\n```python\n") : STR("\n```\n"));
-    buf_add(&b, text);
-    buf_add(&b, end);
-    buf_add(&b, STR("```\n"));
-    if (text.n > 0)
-        tell_text(g, i, buf_str(&b), STR_NULL);
-}
-
 static void take_media(struct reader *g, uint32_t i, struct json_value data, struct json_value file)
 {
     struct arena *a = g->rd->scratch;
@@ -340,7 +322,7 @@ static int take_part(struct reader *g, uint32_t i, struct json_value part)
     else if (v[DATA].type == JSON_OBJECT || v[FILE_DATA].type == JSON_OBJECT)
         take_media(g, i, v[DATA], v[FILE_DATA]);
     else if (v[CODE].type == JSON_OBJECT || v[RESULT].type == JSON_OBJECT)
-        take_code(g, i, v[CODE], v[RESULT]);
+        tell_text(g, i, google_code(v[CODE], v[RESULT], g->rd->scratch), STR_NULL);
     return 0; /* tools that Google ran itself need no answer */
 }
 
