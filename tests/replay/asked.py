@@ -9,6 +9,7 @@ The last line is "N passed, N failed, N skipped".
 """
 
 import argparse
+import base64
 import collections
 import concurrent.futures
 import http.client
@@ -153,7 +154,7 @@ def squeeze(text):
 def narrowed(body):
     """Not all of the tools may be called: a provider that can't be told so is not told of the others."""
     choice = body.get("tool_choice")
-    kind = choice.get("type") if isinstance(choice, dict) else choice
+    kind = choice.get("type", "function") if isinstance(choice, dict) else choice
     config = either(either(body, "toolConfig", "tool_config"), "functionCallingConfig", "function_calling_config")
     return kind in ("none", "allowed_tools", "function", "tool") or config.get("mode") == "NONE" or "allowedFunctionNames" in config
 
@@ -167,6 +168,8 @@ def lost(dialect, body, upstream_body):
             continue
         wanted = squeeze(str(text))
         if wanted in pieces or wanted[-TAIL:] in whole:
+            continue
+        if kind == "data" and base64.b64encode(text.encode()).decode() in pieces:
             continue
         if kind == "argument" and wanted.removesuffix(".0") in pieces:
             continue
