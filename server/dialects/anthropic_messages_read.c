@@ -609,6 +609,19 @@ static void pass_over_details(struct reading *m, struct json_value tool)
     }
 }
 
+/* A tool that has a type. Anthropic's search among the tools only spares the model their definitions, which
+ * here all are told at once; everything else is run, or known, by Anthropic alone. */
+static int read_typed_tool(struct reading *m, const struct place *at, struct json_value type)
+{
+    struct str word = json_text(type, m->a);
+    if (!str_starts(word, STR("tool_search_tool")))
+        return wrong(m, at, "type",
+                     "'%.*s' is a tool of Anthropic's own, which this model's provider does not have",
+                     (int)(word.n < 64 ? word.n : 64), word.p ? word.p : "");
+    pass_over(m, arena_printf(m->a, "tools." STR_FMT, STR_ARG(word)));
+    return 0;
+}
+
 static int read_tool(struct reading *m, const struct place *at, struct json_value tool)
 {
     static const char *const names[] = {"type",         "name",   "description",
@@ -616,12 +629,8 @@ static int read_tool(struct reading *m, const struct place *at, struct json_valu
     struct json_value v[6];
     if (members(m, at, tool, names, 6, v) != 0 || may_be(m, at, "type", v[0], JSON_STRING) != 0)
         return -1;
-    if (is_given(v[0]) && !word_is(v[0], "custom")) {
-        struct str type = json_text(v[0], m->a);
-        return wrong(m, at, "type",
-                     "'%.*s' is a tool of Anthropic's own, which this model's provider does not have",
-                     (int)(type.n < 64 ? type.n : 64), type.p ? type.p : "");
-    }
+    if (is_given(v[0]) && !word_is(v[0], "custom"))
+        return read_typed_tool(m, at, v[0]);
     if (need(m, at, "name", v[1], JSON_STRING) != 0 || may_be(m, at, "description", v[2], JSON_STRING) != 0 ||
         need(m, at, "input_schema", v[3], JSON_OBJECT) != 0)
         return -1;
