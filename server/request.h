@@ -67,6 +67,7 @@ struct request {
     uint64_t prompt_estimate; /* tokens */
     uint64_t output_estimate;
 
+    void *pass; /* a passing call's provider: what it keeps of it (openai_mend.h); made by its build */
     struct chat_request *chat;      /* the neutral form, once a translation was needed (chat_dialect.h) */
     struct fetched_media *media;    /* what was fetched by URL for it (media_fetch.c) */
     const struct conf_model *route; /* NULL: an endpoint without a model */

@@ -1,12 +1,13 @@
-/* OpenAI's dialect towards a provider, and everybody who speaks it. Run by workers.
+/* Calls that pass to OpenAI, and to everybody who speaks its dialect. Run by workers.
  *
  * The caller speaks it too, so a body passes as it is; only what has to be another is set in it: the model's
  * name where the provider calls it otherwise, and stream_options.include_usage, without which a stream does
  * not tell what it cost. Unknown members survive both ways.
  *
  * A stream's events are many and small: a search for a few names decides whether one is looked at closely. */
-#include "provider.h"
+#include "openai_mend.h"
 
+#include "answer.h"
 #include "json_out.h"
 #include "json_scan.h"
 #include "upstream_url.h"
@@ -70,25 +71,60 @@ static bool is_object(struct str body)
     return body.n > 0 && body.p[0] == '{';
 }
 
-static int build_body(struct request *r, struct str model, struct provider_call *call)
+/* There may be something in it that this provider refuses, or does not know. */
+static bool needs_mending(const struct conf_provider *p, unsigned deviations, struct str body)
+{
+    if (deviations & PROVIDER_RANDOM_SEED)
+        return true;
+    return ((deviations & PROVIDER_MAX_TOKENS) && holds(body, "\"max_completion_tokens\"")) ||
+           ((deviations & PROVIDER_NO_STREAM_OPTIONS) && holds(body, "\"stream_options\"")) ||
+           (!openai_knows_developers(p) && holds(body, "\"developer\""));
+}
+
+/* What a chat call's answer will need, and its body in the provider's words. */
+static int prepare_chat(struct request *r, const struct conf_provider *p, struct provider_call *call)
+{
+    struct openai_pass *pass = arena_alloc(r->arena, sizeof(*pass));
+    *pass = (struct openai_pass){.deviations = openai_deviations(p)};
+    r->pass = pass;
+    return needs_mending(p, pass->deviations, call->body) ? openai_mend_request(r, p, &call->body, call) : 0;
+}
+
+static int build_body(struct request *r, const struct conf_provider *p, struct str model, bool in_path,
+                      struct provider_call *call)
 {
     call->body = r->body;
     bool rename = model.n > 0 && r->model.n > 0 && !str_eq(model, r->model);
-    if (rename && !is_object(r->body))
+    bool object = is_object(r->body);
+    if (rename && !object && !in_path)
         return -1; /* a form's fields are not rewritten */
-    if (rename && set_model(r, &call->body, model) != 0)
+    if (rename && object && set_model(r, &call->body, model) != 0)
         return -1;
-    if (!streams_usage(r))
+    if (r->match.endpoint == EP_CHAT && prepare_chat(r, p, call) != 0)
+        return -1;
+    if (!streams_usage(r) || (openai_deviations(p) & PROVIDER_NO_STREAM_OPTIONS))
         return 0;
     call->usage_added = true;
     return ask_for_usage(r, &call->body);
 }
 
+int openai_path(struct arena *a, const struct conf_provider *p, struct str rest, struct str *path)
+{
+    struct upstream_url url;
+    if (upstream_url_parse(str_of(p->base_url), &url, NULL) != 0)
+        return -1;
+    *path = arena_printf(a, STR_FMT STR_FMT, STR_ARG(url.path), STR_ARG(rest));
+    return upstream_path_ok(*path) ? 0 : -1;
+}
+
 /* A native call's path stands behind the host: what the base URL says beyond it belongs to our own endpoints.
  */
-static int build_path(struct request *r, const struct upstream_url *url, struct str *path)
+static int build_path(struct request *r, const struct conf_provider *p, struct str *path)
 {
-    struct str base = r->match.endpoint == EP_NATIVE ? STR_NULL : url->path;
+    struct upstream_url url;
+    if (upstream_url_parse(str_of(p->base_url), &url, NULL) != 0)
+        return -1;
+    struct str base = r->match.endpoint == EP_NATIVE ? STR_NULL : url.path;
     size_t max = base.n + r->match.rest.n + 1 + r->head->query.n;
     struct buf b = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
     buf_add(&b, base);
@@ -132,14 +168,12 @@ static int refuse(struct request *r, struct failure *f, const char *code, const 
     return -1;
 }
 
-static int build(struct request *r, const struct conf_provider *p, struct str model,
-                 struct provider_call *call, struct failure *f)
+int openai_build(struct request *r, const struct conf_provider *p, struct str model, struct str path,
+                 bool in_path, struct provider_call *call, struct failure *f)
 {
-    struct upstream_url url;
-    *call = (struct provider_call){0};
-    if (upstream_url_parse(str_of(p->base_url), &url, NULL) != 0 || build_path(r, &url, &call->path) != 0)
-        return refuse(r, f, "invalid_path", "The request's path can't be passed on.");
-    if (build_body(r, model, call) != 0)
+    *call = (struct provider_call){.path = path};
+    r->pass = NULL;
+    if (build_body(r, p, model, in_path, call) != 0)
         return refuse(
             r, f, "invalid_body",
             "The model goes by another name at its provider, and can't be renamed in a body like this.");
@@ -147,67 +181,43 @@ static int build(struct request *r, const struct conf_provider *p, struct str mo
     return 0;
 }
 
-/* ---- usage */
-
-enum usage_member {
-    PROMPT,
-    INPUT,
-    COMPLETION,
-    OUTPUT,
-    PROMPT_CACHED,
-    INPUT_CACHED,
-    PROMPT_WRITE,
-    INPUT_WRITE,
-    COMPLETION_REASONING,
-    OUTPUT_REASONING,
-    HIT, /* DeepSeek's name for cached ones */
-    USAGE_MEMBERS
-};
-
-static const char *const usage_paths[USAGE_MEMBERS] = {
-    [PROMPT] = "prompt_tokens",
-    [INPUT] = "input_tokens",
-    [COMPLETION] = "completion_tokens",
-    [OUTPUT] = "output_tokens",
-    [PROMPT_CACHED] = "prompt_tokens_details.cached_tokens",
-    [INPUT_CACHED] = "input_tokens_details.cached_tokens",
-    [PROMPT_WRITE] = "prompt_tokens_details.cache_write_tokens",
-    [INPUT_WRITE] = "input_tokens_details.cache_write_tokens",
-    [COMPLETION_REASONING] = "completion_tokens_details.reasoning_tokens",
-    [OUTPUT_REASONING] = "output_tokens_details.reasoning_tokens",
-    [HIT] = "prompt_cache_hit_tokens",
-};
-
-/* The first of them that is a count. What no model can have used is no count: it would spoil every sum that
- * it enters. */
-static bool count_of(const struct json_value v[], const enum usage_member names[], size_t n, uint64_t *out)
+static int build(struct request *r, const struct conf_provider *p, struct str model,
+                 struct provider_call *call, struct failure *f)
 {
-    int64_t count;
-    for (size_t i = 0; i < n; i++)
-        if (v[names[i]].type == JSON_NUMBER && json_int(v[names[i]], &count) == 0 && count >= 0 &&
-            count <= INT32_MAX) {
-            *out = (uint64_t)count;
-            return true;
-        }
-    return false;
+    struct str path;
+    if (build_path(r, p, &path) != 0)
+        return refuse(r, f, "invalid_path", "The request's path can't be passed on.");
+    return openai_build(r, p, model, path, false, call, f);
 }
 
-#define COUNT_OF(v, out, ...)                             \
-    count_of(v, (const enum usage_member[]){__VA_ARGS__}, \
-             sizeof((const enum usage_member[]){__VA_ARGS__}) / sizeof(enum usage_member), out)
+unsigned openai_deviations(const struct conf_provider *p)
+{
+    const struct provider_type *t = provider_type(p->type);
+    return t ? t->deviations : 0;
+}
+
+static bool passes(const struct request *r, const struct conf_provider *p, struct str model)
+{
+    (void)model;
+    switch (r->match.endpoint) {
+    case EP_RESPONSES:
+        return p->responses == RESPONSES_TRUE ||
+               (p->responses == RESPONSES_AUTO && (openai_deviations(p) & PROVIDER_RESPONSES));
+    case EP_MESSAGES:
+    case EP_COUNT_TOKENS:
+    case EP_GENERATE:
+    case EP_COUNT_CONTENT:
+    case EP_EMBED_CONTENT:
+        return false;
+    default:
+        return true;
+    }
+}
 
 static bool read_usage(struct request *r, struct json_value usage)
 {
-    struct json_value v[USAGE_MEMBERS];
-    struct usage_tokens u = {0};
-    if (usage.type != JSON_OBJECT || json_scan(usage.raw, usage_paths, USAGE_MEMBERS, v, NULL) != 0)
-        return false;
-    bool told = COUNT_OF(v, &u.input, PROMPT, INPUT);
-    told |= COUNT_OF(v, &u.output, COMPLETION, OUTPUT);
-    COUNT_OF(v, &u.cached, PROMPT_CACHED, INPUT_CACHED, HIT);
-    COUNT_OF(v, &u.cache_write, PROMPT_WRITE, INPUT_WRITE);
-    COUNT_OF(v, &u.reasoning, COMPLETION_REASONING, OUTPUT_REASONING);
-    if (!told)
+    struct usage_tokens u;
+    if (!openai_usage(usage, &u))
         return false;
     r->tokens = u;
     r->tokens_known = true;
@@ -216,58 +226,52 @@ static bool read_usage(struct request *r, struct json_value usage)
 
 /* ---- whole answers */
 
-static void bad_answer(struct request *r, struct failure *f, const char *message)
+/* An object that has an "error" beside its content (a response has one, null or not) is an answer; a chat
+ * completion is none, whatever else is in it. */
+static bool is_failure(const struct request *r, struct json_value error, struct json_value choices,
+                       struct json_value object)
 {
-    *f = (struct failure){.status = 502,
-                          .type = "server_error",
-                          .code = "upstream_malformed",
-                          .message = arena_copy(r->arena, str_of(message))};
+    if (!openai_is_error(error))
+        return false;
+    return r->match.endpoint == EP_CHAT ||
+           (choices.type == JSON_ABSENT && object.type == JSON_ABSENT && error.type != JSON_ARRAY);
 }
 
-static bool is_error(struct json_value v)
+int openai_read_answer(struct request *r, struct str answer, struct failure *f)
 {
-    return v.type == JSON_OBJECT || v.type == JSON_STRING;
-}
-
-static void read_error(struct request *r, int status, const struct http_head *headers, struct str body,
-                       struct failure *f);
-
-static int read_answer(struct request *r, struct str answer, struct failure *f)
-{
-    static const char *const paths[] = {"usage", "error", "choices", "object"};
-    enum { V_USAGE, V_ERROR, V_CHOICES, V_OBJECT };
-    struct json_value v[4];
+    static const char *const paths[] = {"usage", "error", "choices", "object", "x_groq.usage"};
+    enum { V_USAGE, V_ERROR, V_CHOICES, V_OBJECT, V_GROQ };
+    struct json_value v[5];
     struct error err;
-    if (json_scan(answer, paths, 4, v, &err) != 0) {
-        bad_answer(r, f, "The provider's answer is no valid JSON object.");
+    if (json_scan(answer, paths, 5, v, &err) != 0) {
+        openai_bad_answer(r, f, "The provider's answer is no valid JSON object.");
         return -1;
     }
-    /* an object that has an "error" beside its content (responses have one, null or not) is an answer */
-    if (is_error(v[V_ERROR]) && v[V_CHOICES].type == JSON_ABSENT && v[V_OBJECT].type == JSON_ABSENT) {
-        read_error(r, 502, NULL, answer, f);
+    if (is_failure(r, v[V_ERROR], v[V_CHOICES], v[V_OBJECT])) {
+        openai_read_error(r, 502, NULL, answer, f);
         return -1;
     }
-    read_usage(r, v[V_USAGE]);
+    if (!read_usage(r, v[V_USAGE]))
+        read_usage(r, v[V_GROQ]);
     return 0;
 }
 
 /* ---- streams */
 
-/* The members of an event that decide whether it is looked at closely, found in one pass without parsing: a
- * name inside of a string has its quotes escaped, so what is found is a member (or a string that equals its
- * name, and then no colon follows). */
-enum mark { CONTENT, TEXT, ARGUMENTS, REASONING, DELTA, USAGE, ERROR, MARKS };
-
-static const struct str mark_names[MARKS] = {
-    [CONTENT] = STR("\"content\""),     [TEXT] = STR("\"text\""),
-    [ARGUMENTS] = STR("\"arguments\""), [REASONING] = STR("\"reasoning_content\""),
-    [DELTA] = STR("\"delta\""),         [USAGE] = STR("\"usage\""),
-    [ERROR] = STR("\"error\""),
-};
-
-struct marks {
-    const char *name[MARKS]; /* where its first quote is; NULL: not there */
-    const char *value[MARKS];
+static const struct str mark_names[OPENAI_MARKS] = {
+    [MARK_CONTENT] = STR("\"content\""),
+    [MARK_TEXT] = STR("\"text\""),
+    [MARK_ARGUMENTS] = STR("\"arguments\""),
+    [MARK_REASONING] = STR("\"reasoning_content\""),
+    [MARK_REASONING_SHORT] = STR("\"reasoning\""),
+    [MARK_THINKING] = STR("\"thinking\""),
+    [MARK_DELTA] = STR("\"delta\""),
+    [MARK_USAGE] = STR("\"usage\""),
+    [MARK_ERROR] = STR("\"error\""),
+    [MARK_INDEX] = STR("\"index\""),
+    [MARK_TOOL_CALLS] = STR("\"tool_calls\""),
+    [MARK_FINISH] = STR("\"finish_reason\""),
+    [MARK_NAME] = STR("\"name\""),
 };
 
 static const char *skip_spaces(const char *p, const char *end)
@@ -277,29 +281,57 @@ static const char *skip_spaces(const char *p, const char *end)
     return p;
 }
 
+/* By the second letter, which tells those apart that share the first. At least four bytes are at p. */
 static int mark_at(const char *p, const char *end)
 {
-    int m = p[1] == 'c'   ? CONTENT
-            : p[1] == 't' ? TEXT
-            : p[1] == 'a' ? ARGUMENTS
-            : p[1] == 'r' ? REASONING
-            : p[1] == 'd' ? DELTA
-            : p[1] == 'u' ? USAGE
-            : p[1] == 'e' ? ERROR
-                          : -1;
-    return m >= 0 && str_starts((struct str){p, (size_t)(end - p)}, mark_names[m]) ? m : -1;
+    int m = -1;
+    switch (p[1]) {
+    case 'c':
+        m = MARK_CONTENT;
+        break;
+    case 't':
+        m = p[2] == 'e' ? MARK_TEXT : p[2] == 'o' ? MARK_TOOL_CALLS : MARK_THINKING;
+        break;
+    case 'a':
+        m = MARK_ARGUMENTS;
+        break;
+    case 'r':
+        m = end - p > 10 && p[10] == '"' ? MARK_REASONING_SHORT : MARK_REASONING;
+        break;
+    case 'd':
+        m = MARK_DELTA;
+        break;
+    case 'u':
+        m = MARK_USAGE;
+        break;
+    case 'e':
+        m = MARK_ERROR;
+        break;
+    case 'i':
+        m = MARK_INDEX;
+        break;
+    case 'f':
+        m = MARK_FINISH;
+        break;
+    case 'n':
+        m = MARK_NAME;
+        break;
+    default:
+        return -1;
+    }
+    return str_starts((struct str){p, (size_t)(end - p)}, mark_names[m]) ? m : -1;
 }
 
-/* The first of each name, but the last "usage" (choices may have one of their own, in front of the answer's);
- * of "delta" the one that is a text (responses), not the object around one (chat). */
-static void find_marks(struct str data, struct marks *out)
+/* The first of each name, but the last "usage" (choices may have one of their own, in front of the answer's).
+ */
+static void find_marks(struct str data, struct openai_marks *out)
 {
     const char *end = data.p + data.n, *p = data.p;
-    *out = (struct marks){0};
+    *out = (struct openai_marks){0};
     while (end - p > 2 && (p = memchr(p, '"', (size_t)(end - p) - 2)) != NULL) {
         int m = mark_at(p, end);
         const char *value = m < 0 ? p + 1 : skip_spaces(p + mark_names[m].n, end);
-        if (m >= 0 && value < end && *value == ':' && (!out->name[m] || m == USAGE)) {
+        if (m >= 0 && value < end && *value == ':' && (!out->count[m]++ || m == MARK_USAGE)) {
             out->name[m] = p;
             out->value[m] = skip_spaces(value + 1, end);
         }
@@ -318,19 +350,23 @@ static size_t string_bytes(const char *p, const char *end)
     return (size_t)((at < end ? at : end) - p);
 }
 
-/* Generated text, about: what stands in the members that hold any. */
-static uint32_t text_bytes(const struct marks *m, const char *end)
+/* Generated text, about: what stands in the members that hold any. Of thinking under two names one counts. */
+static uint32_t text_bytes(const struct openai_marks *m, const char *end)
 {
-    size_t n = 0;
-    for (int i = CONTENT; i <= DELTA; i++)
-        n += string_bytes(m->value[i], end);
-    return (uint32_t)n;
+    static const enum openai_mark texts[] = {MARK_CONTENT, MARK_TEXT, MARK_ARGUMENTS, MARK_DELTA};
+    static const enum openai_mark thoughts[] = {MARK_REASONING, MARK_REASONING_SHORT, MARK_THINKING};
+    size_t n = 0, thought = 0;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        n += string_bytes(m->value[texts[i]], end);
+    for (size_t i = 0; i < sizeof(thoughts) / sizeof(thoughts[0]) && thought == 0; i++)
+        thought = string_bytes(m->value[thoughts[i]], end);
+    return (uint32_t)(n + thought);
 }
 
 /* `"usage":null`, with the comma that goes with it; empty when it is not there, or is all there is. */
-static struct str null_usage(const struct marks *m, struct str data)
+static struct str null_usage(const struct openai_marks *m, struct str data)
 {
-    const char *end = data.p + data.n, *value = m->value[USAGE], *front = m->name[USAGE];
+    const char *end = data.p + data.n, *value = m->value[MARK_USAGE], *front = m->name[MARK_USAGE];
     if (!value || end - value < 4 || memcmp(value, "null", 4) != 0)
         return STR_NULL;
     const char *behind = skip_spaces(value + 4, end);
@@ -365,13 +401,65 @@ static bool is_terminal(const struct request *r, struct json_value type)
            str_eq(type.raw, STR("\"response.incomplete\"")) || str_eq(type.raw, STR("\"response.failed\""));
 }
 
-static struct stream_event read_event(struct request *r, const struct sse_event *ev)
+/* What the close look at an event found: usage, errors, the end. False: it is no JSON object. */
+static bool look_at(struct request *r, const struct sse_event *ev, const char *usage, struct stream_event *e)
 {
-    static const char *const paths[] = {"usage", "response.usage", "choices", "error", "type"};
-    enum { V_USAGE, V_RESPONSE_USAGE, V_CHOICES, V_ERROR, V_TYPE };
+    static const char *const paths[] = {"usage", "response.usage", "choices",
+                                        "error", "type",           "x_groq.usage"};
+    enum { V_USAGE, V_RESPONSE_USAGE, V_CHOICES, V_ERROR, V_TYPE, V_GROQ };
+    struct json_value v[6];
+    bool valid = json_scan(ev->data, paths, 6, v, NULL) == 0;
+    if (!valid || v[V_USAGE].type != JSON_NULL || v[V_USAGE].raw.p != usage)
+        e->null_usage = STR_NULL; /* another object's */
+    if (!valid)
+        return false;
+    e->usage = read_usage(r, v[V_USAGE]) || read_usage(r, v[V_RESPONSE_USAGE]) || read_usage(r, v[V_GROQ]);
+    e->usage_only = e->usage && v[V_CHOICES].type == JSON_ARRAY && v[V_CHOICES].count == 0;
+    e->error = openai_is_error(v[V_ERROR]) || str_eq(ev->name, STR("error")) ||
+               str_eq(v[V_TYPE].raw, STR("\"error\""));
+    e->last = !e->error && is_terminal(r, v[V_TYPE]);
+    return true;
+}
+
+/* An error that the caller's SDK would not take for one. */
+static void tell_error(struct request *r, struct str data, bool no_object, struct stream_event *e)
+{
+    struct failure f;
+    e->error = true;
+    if (!no_object)
+        return;
+    openai_read_error(r, 502, NULL, data, &f);
+    e->instead = dialect_error_event(DIALECT_OPENAI, &f, r->arena);
+}
+
+/* Of a chat's event, what only a provider that is not quite OpenAI says. */
+static void mend(struct request *r, const struct sse_event *ev, const struct openai_marks *m,
+                 struct stream_event *e)
+{
+    struct openai_pass *pass = r->pass;
+    const char *end = ev->data.p + ev->data.n;
+    bool broke_off = false;
+    if (m->value[MARK_FINISH] && *m->value[MARK_FINISH] == '"' && (pass->deviations & PROVIDER_NO_DONE))
+        e->finished = true;
+    if (e->error) {
+        bool object = m->value[MARK_ERROR] && *m->value[MARK_ERROR] == '{';
+        tell_error(r, ev->data, !object, e);
+        return;
+    }
+    bool hidden_usage = e->usage && holds(ev->data, "\"x_groq\"");
+    if (!openai_is_suspicious(pass, m, end) && !hidden_usage)
+        return;
+    struct str mended = openai_mend(r, pass, ev->data, false, &broke_off);
+    if (broke_off)
+        tell_error(r, ev->data, true, e);
+    else if (mended.n > 0)
+        e->instead = openai_event(r, mended);
+}
+
+struct stream_event openai_read_event(struct request *r, const struct sse_event *ev)
+{
     struct stream_event e = {0};
-    struct json_value v[5];
-    struct marks m;
+    struct openai_marks m;
     if (!ev->has_data)
         return e;
     if (str_eq(ev->data, STR("[DONE]"))) {
@@ -382,62 +470,41 @@ static struct stream_event read_event(struct request *r, const struct sse_event 
     e.text_bytes = text_bytes(&m, ev->data.p + ev->data.n);
     e.null_usage = null_usage(&m, ev->data);
     bool terminal = r->match.endpoint == EP_RESPONSES && may_be_terminal(ev->data);
-    bool failed = m.value[ERROR] || str_eq(ev->name, STR("error"));
-    bool usage = m.value[USAGE] && !ends_data(e.null_usage, ev->data);
-    if (!terminal && !failed && !usage)
+    bool failed = m.value[MARK_ERROR] || str_eq(ev->name, STR("error"));
+    bool usage = m.value[MARK_USAGE] && !ends_data(e.null_usage, ev->data);
+    if ((terminal || failed || usage) && !look_at(r, ev, m.value[MARK_USAGE], &e))
         return e;
-    bool valid = json_scan(ev->data, paths, 5, v, NULL) == 0;
-    if (!valid || v[V_USAGE].type != JSON_NULL || v[V_USAGE].raw.p != m.value[USAGE])
-        e.null_usage = STR_NULL; /* another object's */
-    if (!valid)
-        return e;
-    e.usage = read_usage(r, v[V_USAGE].type == JSON_OBJECT ? v[V_USAGE] : v[V_RESPONSE_USAGE]);
-    e.usage_only = e.usage && v[V_CHOICES].type == JSON_ARRAY && v[V_CHOICES].count == 0;
-    e.error =
-        is_error(v[V_ERROR]) || str_eq(ev->name, STR("error")) || str_eq(v[V_TYPE].raw, STR("\"error\""));
-    e.last = !e.error && is_terminal(r, v[V_TYPE]);
+    if (r->pass)
+        mend(r, ev, &m, &e);
     return e;
 }
 
-/* ---- errors */
-
-static const char *text_or_null(struct request *r, struct json_value v)
+/* As with events: the marks decide. */
+struct str openai_mend_answer(struct request *r, struct str answer)
 {
-    if (v.type == JSON_NUMBER)
-        return arena_copy(r->arena, v.raw).p;
-    if (v.type != JSON_STRING)
-        return NULL;
-    struct str s = json_text(v, r->arena);
-    return memchr(s.p ? s.p : "", '\0', s.n) ? NULL : arena_copy(r->arena, s).p;
-}
-
-/* {"error":{…}}, {"error":"…"}, {"message":"…"}, {"detail":"…"}; anything else has no message of use. */
-static void read_error(struct request *r, int status, const struct http_head *headers, struct str body,
-                       struct failure *f)
-{
-    static const char *const paths[] = {"error.message", "error.type", "error.code", "error.param",
-                                        "error",         "message",    "detail"};
-    enum { MESSAGE, TYPE, CODE, PARAM, PLAIN, TOP, DETAIL, COUNT };
-    struct json_value v[COUNT];
-    (void)headers;
-    *f = (struct failure){.status = status};
-    if (json_scan(body, paths, COUNT, v, NULL) == 0) {
-        static const int order[] = {MESSAGE, PLAIN, TOP, DETAIL};
-        for (size_t i = 0; i < 4 && f->message.n == 0; i++)
-            if (v[order[i]].type == JSON_STRING)
-                f->message = json_text(v[order[i]], r->arena);
-        f->type = text_or_null(r, v[TYPE]);
-        f->code = text_or_null(r, v[CODE]);
-        f->param = text_or_null(r, v[PARAM]);
-    }
-    if (f->message.n == 0)
-        f->message = arena_printf(r->arena, "The provider answered with status %d.", status);
+    struct openai_marks m;
+    bool broke_off;
+    if (!r->pass || answer.n < 4)
+        return STR_NULL;
+    find_marks(answer, &m);
+    if (!openai_is_suspicious(r->pass, &m, answer.p + answer.n))
+        return STR_NULL;
+    return openai_mend(r, r->pass, answer, true, &broke_off);
 }
 
 const struct provider provider_openai = {
     .type = "openai",
+    .passes = passes,
     .build = build,
-    .read_answer = read_answer,
-    .read_event = read_event,
-    .read_error = read_error,
+    .read_answer = openai_read_answer,
+    .mend_answer = openai_mend_answer,
+    .read_event = openai_read_event,
+    .read_error = openai_read_error,
+    .write_chat = openai_write_chat,
+    .read_chat = openai_read_chat,
+    .framing = FRAMES_SSE,
+    .read_frame = openai_read_frame,
+    .whole = openai_whole,
+    .write_embed = openai_write_embed,
+    .read_embed = openai_read_embed,
 };

@@ -109,6 +109,9 @@ struct provider {
     /* A whole successful answer that should be JSON: sets r->tokens and r->tokens_known where it tells them.
      * -1: it is no JSON object, or an error in disguise (*f says so). */
     int (*read_answer)(struct request *r, struct str answer, struct failure *f);
+    /* A whole answer that read_answer has found good, mended where the caller's SDK could not read it (memory
+     * of r->arena); empty: it goes as it is. NULL: always. */
+    struct str (*mend_answer)(struct request *r, struct str answer);
     /* One event of a streamed answer. */
     struct stream_event (*read_event)(struct request *r, const struct sse_event *ev);
 

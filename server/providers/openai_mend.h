@@ -1,0 +1,67 @@
+/* Mending of passing chat calls: what a vendor who speaks OpenAI's dialect says in a way that OpenAI's own
+ * SDKs could not read, or would read wrongly, and what he would refuse to be asked. Everything else stays
+ * byte for byte. For openai*.c and azure.c. */
+#ifndef SERVER_PROVIDERS_OPENAI_MEND_H
+#define SERVER_PROVIDERS_OPENAI_MEND_H
+
+#include "openai.h"
+
+/* A tool call of a stream, as the provider and as the caller know it. */
+struct passed_call {
+    uint32_t choice, index;
+    int64_t told; /* the provider's index; -1: none */
+    struct str id;
+};
+
+/* What is kept of a passing chat call (r->pass). */
+struct openai_pass {
+    unsigned deviations;
+    bool any_call;  /* a tool call has been seen */
+    bool renumbers; /* the provider's indices are not the caller's */
+    struct passed_call *calls;
+    uint32_t n_calls;
+};
+
+/* The members of an event (or answer) that decide whether it is looked at closely, found in one pass without
+ * parsing: a name inside of a string has its quotes escaped, so what is found is a member (or a string that
+ * equals its name, and then no colon follows). */
+enum openai_mark {
+    MARK_CONTENT,
+    MARK_TEXT,
+    MARK_ARGUMENTS,
+    MARK_REASONING, /* "reasoning_content" */
+    MARK_REASONING_SHORT,
+    MARK_THINKING,
+    MARK_DELTA,
+    MARK_USAGE,
+    MARK_ERROR,
+    MARK_INDEX,
+    MARK_TOOL_CALLS,
+    MARK_FINISH,
+    MARK_NAME,
+    OPENAI_MARKS
+};
+
+struct openai_marks {
+    const char *name[OPENAI_MARKS]; /* where its first quote is; NULL: not there */
+    const char *value[OPENAI_MARKS];
+    uint32_t count[OPENAI_MARKS];
+};
+
+/* By the marks alone: it may need mending. Notes in p what later events have to know. */
+bool openai_is_suspicious(struct openai_pass *p, const struct openai_marks *m, const char *end);
+/* A stream's event (its data) or a whole answer, a valid JSON object: mended, or empty when nothing is wrong.
+ * *broke_off: it says that the answer is not whole, though it carries no error. */
+struct str openai_mend(struct request *r, struct openai_pass *p, struct str text, bool whole,
+                       bool *broke_off);
+/* … as an event of a stream. */
+struct str openai_event(struct request *r, struct str data);
+
+/* Has heard of the role "developer". */
+bool openai_knows_developers(const struct conf_provider *conf);
+/* A request's body without what this provider would refuse, and with its own names for what it would not
+ * know. 0, or -1: it is no JSON object. */
+int openai_mend_request(struct request *r, const struct conf_provider *conf, struct str *body,
+                        struct provider_call *call);
+
+#endif
