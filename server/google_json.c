@@ -105,6 +105,26 @@ struct str google_code(struct json_value code, struct json_value result, struct 
     return buf_str(&b);
 }
 
+/* ---- values */
+
+struct str google_compact(struct str json, struct arena *a)
+{
+    char *p = arena_alloc(a, json.n + 1);
+    size_t n = 0;
+    bool string = false;
+    for (size_t i = 0; i < json.n; i++) {
+        char c = json.p[i];
+        if (!string && (c == ' ' || c == '\n' || c == '\r' || c == '\t'))
+            continue;
+        p[n++] = c;
+        if (string && c == '\\' && i + 1 < json.n)
+            p[n++] = json.p[++i];
+        else if (c == '"')
+            string = !string;
+    }
+    return (struct str){p, n};
+}
+
 /* ---- schemas */
 
 static void put_schema(struct json_writer *w, struct json_value schema);
@@ -156,15 +176,25 @@ static void put_list(struct json_writer *w, const char *as, struct json_value li
     json_close(w, ']');
 }
 
+/* The number that some clients write for a type. */
+static struct str numbered_type(struct json_value type)
+{
+    static const struct str types[] = {STR("string"), STR("number"), STR("integer"), STR("boolean"),
+                                       STR("array"),  STR("object"), STR("null")};
+    int64_t n;
+    return json_int(type, &n) == 0 && n >= 1 && n <= 7 ? types[n - 1] : STR_NULL;
+}
+
 /* "STRING" → "string"; nullable: ["string","null"]. A list of types stays. */
 static void put_type(struct json_writer *w, struct json_value type, bool nullable)
 {
     char word[32];
-    if (type.type != JSON_STRING) {
+    struct str number = numbered_type(type);
+    if (type.type != JSON_STRING && number.n == 0) {
         json_member_raw(w, "type", type.raw);
         return;
     }
-    struct str inner = {type.raw.p + 1, type.raw.n - 2};
+    struct str inner = number.n > 0 ? number : (struct str){type.raw.p + 1, type.raw.n - 2};
     if (inner.n >= sizeof(word) || str_ieq(inner, STR("TYPE_UNSPECIFIED")))
         return;
     for (size_t i = 0; i < inner.n; i++)
@@ -259,8 +289,7 @@ static void put_schema(struct json_writer *w, struct json_value schema)
 
 struct str google_schema(struct json_value schema, struct arena *a)
 {
-    size_t max =
-        2 * schema.raw.n + 64; /* each nullable's ,"null" and brackets replace a longer "nullable":true */
+    size_t max = 2 * schema.raw.n + 64; /* "type":6 grows most */
     struct buf b = {.p = arena_alloc(a, max), .cap = max, .max = max};
     struct json_writer w = json_writer(&b);
     put_schema(&w, schema);

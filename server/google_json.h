@@ -28,6 +28,9 @@ int google_next(struct json_value list, size_t *at, struct json_value *element);
  * as it is. */
 struct str google_base64(struct str data, struct arena *a);
 
+/* A valid JSON text without the white space between its tokens. */
+struct str google_compact(struct str json, struct arena *a);
+
 /* Code that Google ran (executableCode), or what it printed (codeExecutionResult), as a fenced block; empty:
  * there is none. */
 struct str google_code(struct json_value code, struct json_value result, struct arena *a);

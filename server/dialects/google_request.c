@@ -267,20 +267,20 @@ static void read_response(struct reader *g, struct json_value response, struct c
     struct json_value v;
     size_t i = 0;
     if (response.type != JSON_OBJECT) {
-        add_text(p, response.type == JSON_ABSENT ? STR("{}") : response.raw, g->a);
+        add_text(p, response.type == JSON_ABSENT ? STR("{}") : google_compact(response.raw, g->a), g->a);
         return;
     }
     if (response.count != 1 || json_next(response.raw, &i, &name, &v) != 1) {
-        add_text(p, response.raw, g->a);
+        add_text(p, google_compact(response.raw, g->a), g->a);
         return;
     }
     bool error = json_string_is(name, STR("error"));
     if (!error && !json_string_is(name, STR("output")) && !json_string_is(name, STR("result"))) {
-        add_text(p, response.raw, g->a);
+        add_text(p, google_compact(response.raw, g->a), g->a);
         return;
     }
     p->is_error = error;
-    add_text(p, v.type == JSON_STRING ? json_text(v, g->a) : v.raw, g->a);
+    add_text(p, v.type == JSON_STRING ? json_text(v, g->a) : google_compact(v.raw, g->a), g->a);
 }
 
 static int read_result_part(struct reader *g, const char *place, struct json_value v, struct chat_part *p)
@@ -557,9 +557,16 @@ static int read_mode(struct reader *g, const char *place, struct json_value mode
         {STR("ANY"), TOOLS_REQUIRED},
         {STR("NONE"), TOOLS_NONE},
     };
+    static const enum chat_choice_kind numbered[] = {TOOLS_DEFAULT, TOOLS_AUTO, TOOLS_REQUIRED, TOOLS_NONE,
+                                                     TOOLS_AUTO};
     struct str name = json_text(mode, g->a);
+    int64_t n;
     if (mode.type == JSON_ABSENT)
         return 0;
+    if (json_int(mode, &n) == 0 && n >= 0 && n < (int64_t)(sizeof(numbered) / sizeof(numbered[0]))) {
+        g->out->tool_choice = numbered[n];
+        return 0;
+    }
     for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
         if (str_ieq(name, modes[i].name)) {
             g->out->tool_choice = modes[i].kind;
@@ -764,7 +771,8 @@ static int read_body(struct reader *g, struct json_value body)
         return wrong(g, "", "The body must be a JSON object.");
     google_fields(body, names, FIELDS, v, note_extra, &extras);
     if (v[CACHED].type != JSON_ABSENT)
-        return refuse_feature(g, "cachedContent", json_text(v[CACHED], g->a));
+        return wrong(g, "cachedContent",
+                     "it is stored at Google, where the provider of this model can't read it.");
     chat_set_param(g->out, PARAM_SAFETY_SETTINGS, "safetySettings", v[SAFETY]);
     chat_set_param(g->out, PARAM_METADATA, "labels", v[LABELS]);
     if (read_instruction(g, v[INSTRUCTION]) != 0 || read_contents(g, v[CONTENTS]) != 0 ||

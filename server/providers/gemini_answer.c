@@ -194,25 +194,6 @@ static void tell_arguments(struct reader *g, uint32_t i, struct str json)
              &(struct chat_delta){.kind = DELTA_ARGUMENTS, .choice = i, .tool = c->calls - 1, .text = json});
 }
 
-/* A valid JSON text without the white space between its tokens. */
-static struct str compact(struct str json, struct arena *a)
-{
-    char *p = arena_alloc(a, json.n + 1);
-    size_t n = 0;
-    bool string = false;
-    for (size_t i = 0; i < json.n; i++) {
-        char c = json.p[i];
-        if (!string && (c == ' ' || c == '\n' || c == '\r' || c == '\t'))
-            continue;
-        p[n++] = c;
-        if (string && c == '\\' && i + 1 < json.n)
-            p[n++] = json.p[++i];
-        else if (c == '"')
-            string = !string;
-    }
-    return (struct str){p, n};
-}
-
 static void close_call(struct reader *g, uint32_t i)
 {
     struct candidate *c = g->candidates[i];
@@ -273,8 +254,8 @@ static int take_call(struct reader *g, uint32_t i, struct json_value call, struc
         if (begin_call(g, i, name, v[ID], signature) != 0)
             return -1;
         if (!more && v[PIECES].type == JSON_ABSENT) {
-            tell_arguments(g, i,
-                           v[ARGS].type == JSON_OBJECT ? compact(v[ARGS].raw, g->rd->scratch) : STR("{}"));
+            tell_arguments(
+                g, i, v[ARGS].type == JSON_OBJECT ? google_compact(v[ARGS].raw, g->rd->scratch) : STR("{}"));
             return 0;
         }
         c->open = google_args_new(g->rd->arena);
@@ -807,7 +788,8 @@ void gemini_read_error(struct request *r, int status, const struct http_head *he
     int64_t n;
     if (!headers && json_int(code, &n) == 0 && n >= 400 && n < 600)
         f->status = (int)n;
-    f->message = json_text(error.type == JSON_STRING ? error : google_field(error, "message"), r->arena);
+    struct json_value message = error.type == JSON_STRING ? error : google_field(error, "message");
+    f->message = arena_copy(r->arena, json_text(message, r->arena)); /* a frame's bytes go */
     read_details(google_field(error, "details"), f, r->arena);
     if (f->message.n == 0)
         f->message = arena_printf(r->arena, "The provider answered with status %d.", f->status);
