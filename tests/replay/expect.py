@@ -26,7 +26,7 @@ import zlib
 def sse(raw):
     """[(event, data)] of a text/event-stream body, by its specification: any line end, comments, several data lines."""
     out, event, data = [], None, []
-    for line in re.split(r"\r\n|\r|\n", raw.decode("utf-8")):
+    for line in re.split(r"\r\n|\r|\n", raw.decode("utf-8-sig")):
         if line == "":
             if data:
                 out.append((event, "\n".join(data)))
@@ -192,8 +192,10 @@ def openai_tools(message):
 def openai(raw, status):
     body = json.loads(raw)
     if body.get("error"):
-        inner = body["error"].get("status") if isinstance(body["error"], dict) else None
-        return failure(status if status >= 400 else inner if isinstance(inner, int) else 400, body)
+        # one that comes with status 200 may tell its own
+        given = body["error"] if isinstance(body["error"], dict) else {}
+        inner = next((given[k] for k in ("status", "code") if isinstance(given.get(k), int) and 400 <= given[k] < 600), 400)
+        return failure(status if status >= 400 else inner, body)
     return openai_answer(body)
 
 

@@ -1,6 +1,6 @@
 """A folder of recorded provider traffic, and which of it is replayed.
 
-The folder (environment variable AIGW_RECORDINGS) holds INDEX.tsv, with a line for each recording (path, provider, endpoint,
+Such a folder (environment variable AIGW_RECORDINGS; made.py writes another) holds INDEX.tsv, with a line for each recording (path, provider, endpoint,
 streaming, status, model …), and for each a folder with meta.json, the answer's body (response.json, .sse, .ndjson, .bin, .txt)
 and often request.json. Recordings that the index leaves out are found by their meta.json where that names a provider.
 """
@@ -165,15 +165,17 @@ def beside_index(root, known):
 
 
 def load(root, provider=None, endpoint=None, only=None):
-    """The recordings that can be replayed, numbered. Each filter is a text or a list of texts; only: a part of the path."""
-    rows = list(of_index(root))
-    rows += beside_index(root, {r[0] for r in rows})
+    """The recordings that can be replayed, numbered. root: a folder, or several with ':' between. Each filter is a text or a list
+    of texts; only: a part of the path."""
     out = []
-    for row in rows:
-        r = Recording(root, *row)
-        if r.format and r.type and r.file:
-            r.number = len(out)
-            out.append(r)
+    for folder in root.split(os.pathsep):
+        rows = list(of_index(folder))
+        rows += beside_index(folder, {r[0] for r in rows})
+        for row in rows:
+            r = Recording(folder, *row)
+            if r.format and r.type and r.file:
+                r.number = len(out)
+                out.append(r)
 
     def wanted(r):
         def among(value, given):

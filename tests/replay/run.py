@@ -3,7 +3,7 @@
     run.py [RECORDINGS] [--only PATH] [--provider P,…] [--endpoint E,…] [--dialect D,…] [--language python,node]
            [--seed N] [--verbose] [--direct] [--report FILE] [--list]
 
-Each recording (folder: RECORDINGS or AIGW_RECORDINGS; without one everything is skipped) is served by upstream.py over HTTP and
+Each recording (those that made.py makes, and those in the folder RECORDINGS or AIGW_RECORDINGS) is served by upstream.py over HTTP and
 asked for through the gateway by each caller whose dialect can express it. What the SDK reads must equal what the recording says
 (expect.py, judge.py). --direct leaves the gateway out, and lets the vendor's own SDK read the recording itself: that is a test of
 the judge. The last line is "N passed, N failed, N skipped".
@@ -30,6 +30,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "e2e")]
 
 import expect  # noqa: E402
 import judge  # noqa: E402
+import made  # noqa: E402
 import recordings  # noqa: E402
 import upstream  # noqa: E402
 
@@ -283,15 +284,26 @@ def main():
     # the packages tell, at length, of each answer that is not as their types say; what matters of it is compared
     warnings.simplefilter("ignore", UserWarning)
     args = arguments()
-    if not args.recordings or not os.path.exists(os.path.join(args.recordings, "INDEX.tsv")):
-        print("skipped: AIGW_RECORDINGS names no folder of recordings\n0 passed, 0 failed, 1 skipped")
-        return 0
-    chosen = recordings.load(args.recordings, args.provider, args.endpoint, args.only)
+    folder = tempfile.mkdtemp(prefix="aigw-replay-")
+    try:
+        return replay(args, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def replay(args, folder):
+    os.mkdir(os.path.join(folder, "made"))
+    roots, callers, skipped = made.write(os.path.join(folder, "made")), {}, 0
+    if args.recordings and os.path.exists(os.path.join(args.recordings, "INDEX.tsv")):
+        roots += os.pathsep + args.recordings
+    else:
+        print("skipped recorded traffic: AIGW_RECORDINGS names no folder of it")
+        skipped = 1
+    chosen = recordings.load(roots, args.provider, args.endpoint, args.only)
     if args.list:
         for r in chosen:
             print(r.number, r.path, r.format, r.kind, "stream" if r.streaming else "whole", r.status, r.upstream_model())
         return 0
-    callers, skipped = {}, 0
     for language, have in (("python", have_python), ("node", have_node)):
         if args.language and language not in args.language:
             continue
@@ -306,10 +318,9 @@ def main():
             node = Node()
             callers[language] = node.call
     print(f"seed {args.seed}, {len(chosen)} recordings", flush=True)
-    folder = tempfile.mkdtemp(prefix="aigw-replay-")
     run = Run(args, callers)
     try:
-        run.up = Upstream(args.recordings, args.seed)
+        run.up = Upstream(roots, args.seed)
         if not args.direct:
             run.gateway = start_gateway(folder, run.up, chosen)
             run.key = run.gateway.make_key(name="replay")["key"]
@@ -322,7 +333,6 @@ def main():
             run.up.stop()
         if "node" in callers:
             node.stop()
-        shutil.rmtree(folder, ignore_errors=True)
     for f in [] if args.verbose else run.failures[:SHOWN]:
         print(f"not ok {f['dialect']} {f['language']} {f['path']}\n    " + "\n    ".join(f["wrong"]))
     if len(run.failures) > SHOWN and not args.verbose:
