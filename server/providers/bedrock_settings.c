@@ -281,6 +281,8 @@ static void write_thinking(struct bedrock_body *b, const struct thinking *t)
 
 /* ---- inference settings */
 
+enum { ANSWER_BESIDE_THINKING = 4096 };
+
 struct settings {
     struct str max_tokens, temperature, top_p, top_k;
 };
@@ -315,6 +317,10 @@ static struct settings take_settings(struct bedrock_body *b, const struct thinki
         chat_adjust(b->c, PARAM_MAX_TOKENS);
         s.max_tokens = STR("1");
     }
+    if (t->way == WAY_BUDGET && s.max_tokens.n == 0) /* more than the budget, whatever the model's default */
+        s.max_tokens = arena_printf(b->c->arena, "%u",
+                                    b->c->max_output > t->budget ? b->c->max_output
+                                                                 : t->budget + ANSWER_BESIDE_THINKING);
     if (fixed && anthropic && chat_given(b->c, PARAM_TEMPERATURE) && is_one(b, PARAM_TEMPERATURE))
         chat_take(b->c, PARAM_TEMPERATURE); /* which it is anyway */
     if (fixed)
