@@ -18,7 +18,8 @@ enum {
     E_DETAIL,
     E_MESSAGE_DETAIL, /* Mistral */
     E_ERRORS,
-    E_STATUS_CODE,
+    E_STATUS_CODE, /* Groq */
+    E_STATUS,
     E_MEMBERS
 };
 
@@ -36,6 +37,7 @@ static const char *const paths[E_MEMBERS] = {
     [E_MESSAGE_DETAIL] = "message.detail",
     [E_ERRORS] = "errors",
     [E_STATUS_CODE] = "error.status_code",
+    [E_STATUS] = "error.status",
 };
 
 bool openai_is_error(struct json_value v)
@@ -172,9 +174,10 @@ static int status_of(struct request *r, int status, const struct http_head *head
 {
     if (headers || status != 502)
         return status == 422 ? 400 : status;
-    int own = number_of(r, v[E_STATUS_CODE]);
-    if (own == 0)
-        own = number_of(r, v[E_CODE]);
+    static const int order[] = {E_STATUS_CODE, E_STATUS, E_CODE, E_TOP_CODE};
+    int own = 0;
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]) && own == 0; i++)
+        own = number_of(r, v[order[i]]);
     if (own == 422)
         own = 400;
     return own == 0 || (own >= 401 && own <= 403) || own == 407 ? 502 : own;
@@ -206,7 +209,7 @@ void openai_read_error(struct request *r, int status, const struct http_head *he
     struct json_value v[E_MEMBERS];
     *f = (struct failure){.status = status};
     if (json_scan(first_of(body), paths, E_MEMBERS, v, NULL) == 0) {
-        f->message = message_of(r, v);
+        f->message = arena_copy(r->arena, message_of(r, v)); /* the body may not last as long */
         f->status = status_of(r, status, headers, v);
         f->type = word_of(r, v[E_TYPE]);
         f->code = code_of(r, v, f->status, f->message);
