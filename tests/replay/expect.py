@@ -152,7 +152,10 @@ def openai_content(c, content):
 
 
 def openai_reasoning(message):
-    return message.get("reasoning_content") or message.get("reasoning") or ""
+    # OpenRouter's details repeat it, or are all there is
+    details = message.get("reasoning_details")
+    told = "".join(d.get("text") or d.get("summary") or "" for d in details if isinstance(d, dict)) if isinstance(details, list) else ""
+    return message.get("reasoning_content") or message.get("reasoning") or told
 
 
 def openai_wire_usage(u):

@@ -40,6 +40,7 @@ DIALECTS = ("chat", "responses", "messages", "google")
 # which callers ask for which kind of recording
 CALLERS = {"chat": DIALECTS, "responses": ("responses",), "embeddings": ("chat", "google"), "count": ("messages", "google"), "rerank": ("chat",)}
 SHOWN = 20  # failures
+MOST_MODELS = 600  # in one configuration
 # how the gateway says that it has no such pair
 NOT_OFFERED = ("can't serve this endpoint", "This provider has no such endpoint")
 
@@ -248,12 +249,20 @@ class Run:
             return [], True  # counted by the gateway itself: an estimate
         return wrong, offered
 
-    def run(self, chosen):
-        rng = random.Random(self.args.seed)
-        rng.shuffle(chosen)
-        with concurrent.futures.ThreadPoolExecutor(self.args.threads) as pool:
-            for future in [pool.submit(self.one, r) for r in chosen]:
-                future.result()
+    def batch(self, folder, chosen):
+        """What one gateway's configuration can hold."""
+        try:
+            if not self.args.direct:
+                os.mkdir(folder)
+                self.gateway = start_gateway(folder, self.up, chosen)
+                self.key = self.gateway.make_key(name="replay")["key"]
+            with concurrent.futures.ThreadPoolExecutor(self.args.threads) as pool:
+                for future in [pool.submit(self.one, r) for r in chosen]:
+                    future.result()
+        finally:
+            if self.gateway:
+                self.gateway.stop()
+                self.gateway.clean()
 
 
 def show(run):
@@ -321,14 +330,10 @@ def replay(args, folder):
     run = Run(args, callers)
     try:
         run.up = Upstream(roots, args.seed)
-        if not args.direct:
-            run.gateway = start_gateway(folder, run.up, chosen)
-            run.key = run.gateway.make_key(name="replay")["key"]
-        run.run(chosen)
+        random.Random(args.seed).shuffle(chosen)
+        for start in range(0, len(chosen), MOST_MODELS):
+            run.batch(os.path.join(folder, str(start)), chosen[start : start + MOST_MODELS])
     finally:
-        if run.gateway:
-            run.gateway.stop()
-            run.gateway.clean()
         if run.up:
             run.up.stop()
         if "node" in callers:
