@@ -367,9 +367,10 @@ static int read_made_image(struct responses_reading *rd, const struct json_value
 static int refuse_item(struct responses_reading *rd, struct str type)
 {
     if (str_eq(type, STR("item_reference")))
-        return responses_wrong(rd, "unsupported_value", "type",
-                               "An item_reference needs stored state, which the provider of this model does "
-                               "not keep: send the item itself.");
+        return responses_wrong(
+            rd, "unsupported_value", "type",
+            "An item_reference needs stored state, which the provider of this model does "
+            "not keep: send the item itself (SDKs do where the request has store: false).");
     return responses_wrong(rd, "unsupported_value", "type",
                            "Items of the type '%.*s' can't be given to the provider of this model.",
                            (int)(type.n < 64 ? type.n : 64), type.p);

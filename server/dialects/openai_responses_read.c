@@ -30,7 +30,7 @@ int responses_wrong(struct responses_reading *rd, const char *code, const char *
     *rd->f = (struct failure){.status = 400,
                               .type = "invalid_request_error",
                               .code = code,
-                              .param = place(rd, member),
+                              .param = member || rd->list ? place(rd, member) : NULL,
                               .message = arena_copy(rd->a, str_of(text))};
     return -1;
 }
@@ -560,6 +560,10 @@ int responses_read(struct request *r, struct chat_request *out, struct failure *
 {
     struct responses_reading rd = {.r = r, .c = out, .a = r->arena, .f = f};
     struct json_value v[MEMBERS] = {0};
+    if (r->match.rest.n > 0 && !str_eq(r->match.rest, STR("/responses")))
+        return responses_wrong(&rd, "unsupported_endpoint", NULL,
+                               "Of the Responses API only POST /v1/responses is there for this model: its "
+                               "provider keeps no responses.");
     if (find_members(&rd, v) != 0)
         return -1;
     for (int i = 0; i < MEMBERS; i++) {

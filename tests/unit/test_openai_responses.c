@@ -370,6 +370,18 @@ static void what_cannot_be_done_is_refused_by_name(void **state)
     }
 }
 
+static void what_is_kept_nowhere_cannot_be_asked_for(void **state)
+{
+    (void)state;
+    t.r.body = STR("{\"model\":\"m\",\"input\":\"q\"}");
+    t.r.match.rest = STR("/responses/input_tokens");
+    assert_int_equal(chat_read(&t.r, &t.f), -1);
+    assert_string_equal(t.f.code, "unsupported_endpoint");
+    assert_null(t.f.param);
+    t.r.match.rest = STR("/responses");
+    assert_int_equal(chat_read(&t.r, &t.f), 0);
+}
+
 /* ---- whole answers */
 
 static void answer(const struct chat_answer *a)
@@ -780,6 +792,7 @@ int main(void)
         TEST(parameters_keep_their_names),
         TEST(thinking_can_be_switched_off_or_only_shown),
         TEST(what_cannot_be_done_is_refused_by_name),
+        TEST(what_is_kept_nowhere_cannot_be_asked_for),
         TEST(an_answer_is_told_whole),
         TEST(the_end_of_an_answer_is_told),
         TEST(a_refusal_is_a_part_of_its_own),
