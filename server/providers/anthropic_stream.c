@@ -27,6 +27,7 @@ struct stream_reader {
     uint32_t n_blocks, room;
     uint32_t tools;
     bool json;          /* the forced tool was called */
+    bool wraps;         /* … and the answer is but a part of its input */
     struct str wrapped; /* its input so far, where the answer is but a part of it */
     size_t wrapped_room;
     uint64_t chars, from;                /* of text in all, and where the open block begins */
@@ -113,7 +114,7 @@ static void keep_wrapped(struct chat_reader *rd, struct stream_reader *s, struct
 
 static void emit_json(struct chat_reader *rd, struct stream_reader *s, struct str text)
 {
-    if (anthropic_json_wrapped(rd->in))
+    if (s->wraps)
         keep_wrapped(rd, s, text);
     else
         emit_text(rd, s, text);
@@ -127,6 +128,7 @@ static void begin_call(struct chat_reader *rd, struct stream_reader *s, struct b
     if (anthropic_is_json_tool(rd, name)) {
         b->kind = JSON_CALL;
         s->json = true;
+        s->wraps = anthropic_json_wrapped(rd->in);
         if (b->given)
             emit_json(rd, s, v[B_INPUT].raw);
         return;
