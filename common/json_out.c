@@ -20,7 +20,7 @@ static int put_escape(struct buf *b, unsigned char c)
 
 int json_put_string(struct buf *b, struct str s)
 {
-    const char *p = s.p, *end = s.p + s.n, *from = p; /* [from, p) is to be added as it is */
+    const char *p = s.n > 0 ? s.p : "", *end = p + s.n, *from = p; /* [from, p) is to be added as it is */
     if (buf_add_byte(b, '"'))
         return -1;
     while ((p = json_string_plain(p, end)) < end) {
