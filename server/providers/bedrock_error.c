@@ -2,6 +2,8 @@
  * inside of a stream as an exception frame. Run by workers. */
 #include "bedrock.h"
 
+#include "credential.h"
+
 #include <string.h>
 
 /* status: what OpenAI would answer with, 0: Bedrock's own. */
@@ -123,6 +125,8 @@ void bedrock_read_error(struct request *r, int status, const struct http_head *h
         kind = bare_kind(kind);
     read_body(r, body, &kind, f);
     finish(r, kind, f);
+    if (f->status == 401 && headers && r->provider >= 0) /* a role's keys may have been taken back */
+        credential_refused(&r->worker->config->providers[r->provider]);
 }
 
 void bedrock_read_exception(struct request *r, struct str name, struct str payload, struct failure *f)
