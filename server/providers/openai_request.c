@@ -1125,6 +1125,17 @@ static void put_thinking_object(struct writing *w, bool off)
     json_close(&w->j, '}');
 }
 
+/* Mistral: its small and medium models can do both; Magistral always thinks and takes no word of it, others
+ * never do. */
+static void put_high_or_none(struct writing *w, bool off)
+{
+    bool always = contains(w->c->model, "magistral");
+    if (!always && (contains(w->c->model, "small") || contains(w->c->model, "medium")))
+        json_member_strz(&w->j, "reasoning_effort", off ? "none" : "high");
+    else if (always == off)
+        w->c->taken &= ~BIT(THINKING);
+}
+
 static void put_thinking(struct writing *w)
 {
     bool off = w->in->thinking == THINKING_OFF;
@@ -1136,12 +1147,7 @@ static void put_thinking(struct writing *w)
         put_effort(w, off);
         break;
     case THINK_HIGH:
-        if (contains(w->c->model, "magistral")) { /* always thinks, and takes no word of it */
-            if (off)
-                chat_adjust(w->c, PARAM_THINKING);
-            break;
-        }
-        json_member_strz(&w->j, "reasoning_effort", off ? "none" : "high");
+        put_high_or_none(w, off);
         break;
     case THINK_TYPE:
         json_member_open(&w->j, "thinking", '{');
