@@ -200,6 +200,8 @@ static enum step relay_json_body(struct attempt *a, struct str body)
 {
     struct request *r = a->r;
     struct failure f;
+    if (r->match.endpoint == EP_EMBEDDINGS && translate_passed_embeddings(a, body) == STEP_DONE)
+        return STEP_DONE;
     bool unstreamed = r->stream && endpoint_generates(r->match.endpoint);
     if (unstreamed || (r->match.endpoint == EP_RESPONSES && translate_is_chat(body)))
         if (translate_passed_whole(a, body) == STEP_DONE)

@@ -22,6 +22,8 @@ enum step translate_answer(struct attempt *a);
  * stream, or a chat completion to one of the Responses endpoint. STEP_NEXT: not understood, pass it as it is.
  */
 enum step translate_passed_whole(struct attempt *a, struct str body);
+/* Numbers to a caller who asked for base64 (as OpenAI's SDKs do by themselves). STEP_NEXT: it is as asked. */
+enum step translate_passed_embeddings(struct attempt *a, struct str body);
 /* The same of a stream, of which `held` has come. */
 enum step translate_passed_stream(struct attempt *a, struct str held);
 /* Whether this JSON (an answer, or the data of a stream's first event) is a chat completion. */

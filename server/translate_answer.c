@@ -203,6 +203,35 @@ static enum step embeddings(struct attempt *a, struct str body)
     return step;
 }
 
+/* The first vector is an array. */
+static bool has_numbers(struct str body)
+{
+    static const struct str name = STR("\"embedding\"");
+    const char *p = body.n > 0 ? memmem(body.p, body.n, name.p, name.n) : NULL, *end = body.p + body.n;
+    p = p ? p + name.n : end;
+    while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t' || *p == ':'))
+        p++;
+    return p < end && *p == '[';
+}
+
+enum step translate_passed_embeddings(struct attempt *a, struct str body)
+{
+    struct request *r = a->r;
+    struct failure f;
+    const struct embed_dialect *d = embed_dialect_of(r->match.endpoint);
+    if (!d || !a->dialect->read_embed || !has_numbers(body))
+        return STEP_NEXT;
+    struct json_value asked = json_member(json_root(r->body), "encoding_format");
+    if (!str_eq(json_text(asked, r->arena), STR("base64")))
+        return STEP_NEXT;
+    struct embed_request *in = arena_alloc(r->arena, sizeof(*in));
+    *in = (struct embed_request){0};
+    if (d->read(r, in, &f) != 0)
+        return STEP_NEXT;
+    a->embed = in;
+    return embeddings(a, body);
+}
+
 static enum step count(struct attempt *a, struct str body)
 {
     struct request *r = a->r;
