@@ -195,6 +195,26 @@ def compare_usage(dialect, recording, wanted, got, native):
             yield differ(f"usage {name}", sorted(allowed), got[name])
 
 
+def compare_row(recording, wanted, row):
+    """The ledger's row of an exchange."""
+    tokens, told = row["tokens"], wanted.get("usage")
+    if wanted["error"]:
+        # what ended badly is marked, with its status or as cut
+        if row["status"] < 400 and "cut" not in row["flags"]:
+            yield f"a failed exchange is not marked: status {row['status']}, {row['flags']}"
+    elif "client_gone" in row["flags"]:
+        pass  # an SDK stumbled over what it does not know
+    elif told and row["status"] < 400:
+        for name, ours in (("input", "input"), ("cached", "cached"), ("written", "cache_write"), ("output", "output"), ("reasoning", "reasoning")):
+            allowed = {told[name] or 0, told.get(f"also_{name}", told[name]) or 0}
+            if tokens[ours] not in allowed:
+                yield differ(f"ledger {ours}", sorted(allowed), tokens[ours])
+        if "estimated" in row["flags"]:
+            yield "the ledger estimated what was told"
+    elif wanted["kind"] == "embeddings" and wanted["tokens"] is not None and tokens["input"] != wanted["tokens"]:
+        yield differ("ledger input", wanted["tokens"], tokens["input"])
+
+
 def compare_error(dialect, recording, wanted, result, secrets):
     error, told = result["error"], wanted["error"]
     if not error:

@@ -29,6 +29,7 @@ CACHE = os.path.join(HERE, ".cache")
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "e2e")]
 
 import expect  # noqa: E402
+import gateway  # noqa: E402
 import judge  # noqa: E402
 import made  # noqa: E402
 import recordings  # noqa: E402
@@ -37,6 +38,7 @@ import upstream  # noqa: E402
 PYTHON_PACKAGES = ["openai", "anthropic", "google-genai"]
 NODE_PACKAGES = ["openai@latest", "@anthropic-ai/sdk@latest", "@google/genai@latest"]
 DIALECTS = ("chat", "responses", "messages", "google")
+COLUMNS = (*DIALECTS, "ledger")
 # which callers ask for which kind of recording
 CALLERS = {"chat": DIALECTS, "responses": ("responses",), "embeddings": ("chat", "google"), "count": ("messages", "google"), "rerank": ("chat",)}
 SHOWN = 20  # failures
@@ -159,8 +161,6 @@ def provider_entry(name, port, account):
 
 
 def start_gateway(folder, up, chosen):
-    from gateway import Gateway
-
     account = os.path.join(folder, "account.json")
     with open(os.open(account, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as f:
         json.dump(up.get("/account"), f)
@@ -168,7 +168,7 @@ def start_gateway(folder, up, chosen):
     providers = "".join(", " + provider_entry(n, up.port, account) for n in names)
     models = "".join(f', {{ name = "r{r.number:04d}"; targets = ( {{ provider = "{provider_name(r)}"; model = "{r.upstream_model()}"; }} ); }}' for r in chosen)
     env = {"REPLAY_KEY": upstream.KEY, "REPLAY_ACCESS": upstream.ACCESS, "REPLAY_SECRET": upstream.SECRET}
-    gw = Gateway(os.path.join(folder, "gw"), up.port, workers=(8, 32, 4), providers=providers, models=models, env=env)
+    gw = gateway.Gateway(os.path.join(folder, "gw"), up.port, workers=(8, 32, 4), providers=providers, models=models, env=env)
     return gw.start()
 
 
@@ -179,6 +179,7 @@ class Run:
     def __init__(self, args, callers):
         self.args, self.callers = args, callers
         self.lock, self.table, self.failures = threading.Lock(), collections.defaultdict(lambda: [0, 0, 0]), []
+        self.asked = collections.Counter()
         self.up = self.gateway = None
         self.key = upstream.KEY
 
@@ -218,6 +219,7 @@ class Run:
                 result = call(job)
                 wrong, offered = self.verdict(dialect, r, wanted, result, job, call)
                 with self.lock:
+                    self.asked[job["model"]] += offered
                     cell = self.table[dialect, r.provider]
                     cell[0] += 1
                     cell[1] += bool(wrong) and offered
@@ -249,6 +251,35 @@ class Run:
             return [], True  # counted by the gateway itself: an estimate
         return wrong, offered
 
+    def ledger(self, by_model):
+        """A row for each exchange, with the tokens that the recording tells."""
+        asked, self.asked = self.asked, collections.Counter()
+        rows = []
+
+        def all_there():
+            rows[:] = self.gateway.rows()
+            return len(rows) >= sum(asked.values())
+
+        try:
+            gateway.wait_until(all_there, 15, 0.3)
+        except AssertionError:
+            self.wrong_row("-", f"the ledger has {len(rows)} rows of {sum(asked.values())}")
+        for model, n in (collections.Counter(row["model"] for row in rows) - asked).items():
+            self.wrong_row(model, f"{n} rows too many")
+        for row in rows:
+            r = by_model[row["model"]]
+            wrong = list(judge.compare_row(r, expect.expectation(r), row)) if r.kind in ("chat", "responses", "embeddings") else []
+            cell = self.table["ledger", r.provider]
+            cell[0] += 1
+            cell[1] += bool(wrong)
+            if wrong:
+                self.wrong_row(r.path, *wrong, f"(endpoint {row['endpoint']})", provider=r.provider)
+        if " was killed by signal " in self.gateway.log_text():
+            self.wrong_row("-", "a process of the gateway died: " + self.gateway.log_text()[-2000:])
+
+    def wrong_row(self, path, *wrong, provider="-"):
+        self.failures.append({"path": path, "dialect": "ledger", "language": "-", "provider": provider, "wrong": list(wrong)})
+
     def batch(self, folder, chosen):
         """What one gateway's configuration can hold."""
         try:
@@ -259,6 +290,8 @@ class Run:
             with concurrent.futures.ThreadPoolExecutor(self.args.threads) as pool:
                 for future in [pool.submit(self.one, r) for r in chosen]:
                     future.result()
+            if self.gateway:
+                self.ledger({f"r{r.number:04d}": r for r in chosen})
         finally:
             if self.gateway:
                 self.gateway.stop()
@@ -268,9 +301,9 @@ class Run:
 def show(run):
     providers = sorted({p for _, p in run.table})
     print("cases, wrong, not offered (dialect in × provider out)")
-    print(f"{'':20}" + "".join(f"{d:>18}" for d in DIALECTS))
+    print(f"{'':20}" + "".join(f"{d:>18}" for d in COLUMNS))
     for p in providers:
-        cells = [run.table.get((d, p)) for d in DIALECTS]
+        cells = [run.table.get((d, p)) for d in COLUMNS]
         print(f"{p:20}" + "".join(f"{'' if c is None else f'{c[0]} {c[1]} {c[2]}':>18}" for c in cells))
 
 
@@ -347,7 +380,7 @@ def replay(args, folder):
         with open(args.report, "w", encoding="utf-8") as f:
             json.dump(run.failures, f, indent=1, ensure_ascii=False)
     total, failed, none = (sum(c[i] for c in run.table.values()) for i in range(3))
-    failed += sum(f["dialect"] == "-" for f in run.failures)
+    failed += sum(f["path"] == "-" or f["dialect"] == "-" for f in run.failures)
     print(f"{total - failed - none} passed, {failed} failed, {skipped + none} skipped")
     return 1 if failed else 0
 
