@@ -139,8 +139,6 @@ static enum step exchange(struct attempt *a, struct failure *f)
 {
     struct request *r = a->r;
     struct error err = {""};
-    if (a->counted)
-        return translate_counted(a);
     enum upstream_result res = prepare_and_call(a, &err);
     if (res == UPSTREAM_OK && translate_no_responses(a) && make_again(a) == 0)
         res = prepare_and_call(a, &err);
@@ -174,6 +172,13 @@ static int make(struct attempt *a, struct failure *f)
     return -1;
 }
 
+static enum step begin_and_exchange(struct attempt *a, struct failure *f)
+{
+    struct request *r = a->r;
+    const struct str model = r->targets[a->target].model;
+    return begin(r, r->targets[a->target].provider, model) == STEP_NEXT ? exchange(a, f) : STEP_DONE;
+}
+
 /* One target. STEP_NEXT: another one may be tried, *f says why this one can't. */
 static enum step attempt(struct request *r, size_t target, struct failure *f)
 {
@@ -187,7 +192,7 @@ static enum step attempt(struct request *r, size_t target, struct failure *f)
                             a.conf->name);
     enum step step = STEP_NEXT; /* another target may be able to express it */
     if (make(&a, f) == 0)
-        step = begin(r, provider, r->targets[target].model) == STEP_NEXT ? exchange(&a, f) : STEP_DONE;
+        step = a.counted ? translate_counted(&a) : begin_and_exchange(&a, f);
     buf_free(&a.call.room);
     return step;
 }

@@ -122,7 +122,8 @@ static void find_cost(struct request *r)
 {
     bool tokens = r->tokens.input + r->tokens.output > 0;
     r->cost_pico = 0;
-    if (r->cache == CACHE_HIT || (!tokens && (r->status >= 400 || r->match.endpoint == EP_FILES)))
+    bool free_of_charge = r->match.endpoint == EP_FILES || endpoint_counts_tokens(r->match.endpoint);
+    if (r->cache == CACHE_HIT || (!tokens && (r->status >= 400 || free_of_charge)))
         return;
     r->price = price_of(r);
     if (tokens && r->price.known)
