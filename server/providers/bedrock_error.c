@@ -6,33 +6,35 @@
 
 #include <string.h>
 
-/* status: what OpenAI would answer with, 0: Bedrock's own. */
 static const struct {
     const char *kind;
-    int status;
+    int status; /* where the answer's own says nothing: inside of a stream, or of a 200 */
     const char *code;
 } kinds[] = {
     {"ThrottlingException", 429, "rate_limit_exceeded"},
     {"TooManyRequestsException", 429, "rate_limit_exceeded"},
-    {"ServiceQuotaExceededException", 429, "insufficient_quota"},
+    {"ServiceQuotaExceededException", 400, "insufficient_quota"},
     {"ModelNotReadyException", 429, "model_not_ready"},
     {"ValidationException", 400, NULL},
     {"ConflictException", 400, NULL},
     {"ResourceNotFoundException", 404, "model_not_found"},
     {"AccessDeniedException", 403, NULL},
-    {"UnrecognizedClientException", 401, "invalid_api_key"},
-    {"InvalidSignatureException", 401, "invalid_api_key"},
-    {"SignatureDoesNotMatch", 401, "invalid_api_key"},
-    {"IncompleteSignatureException", 401, "invalid_api_key"},
-    {"MissingAuthenticationTokenException", 401, "invalid_api_key"},
-    {"ExpiredTokenException", 401, "invalid_api_key"},
-    {"ExpiredToken", 401, "invalid_api_key"},
-    {"InvalidClientTokenId", 401, "invalid_api_key"},
+    {"UnrecognizedClientException", 403, "invalid_api_key"},
+    {"InvalidSignatureException", 403, "invalid_api_key"},
+    {"SignatureDoesNotMatch", 403, "invalid_api_key"},
+    {"IncompleteSignatureException", 403, "invalid_api_key"},
+    {"MissingAuthenticationTokenException", 403, "invalid_api_key"},
+    {"ExpiredTokenException", 403, "invalid_api_key"},
+    {"ExpiredToken", 403, "invalid_api_key"},
+    {"InvalidClientTokenId", 403, "invalid_api_key"},
     {"ModelTimeoutException", 408, NULL},
     {"ModelErrorException", 502, NULL},
     {"ModelStreamErrorException", 502, NULL},
     {"InternalServerException", 500, NULL},
+    {"InternalServerError", 500, NULL},
+    {"InternalFailure", 500, NULL},
     {"ServiceUnavailableException", 503, NULL},
+    {"ServiceUnavailable", 503, NULL},
 };
 
 /* "com.amazon.coral.service#ThrottlingException:http://…" → "ThrottlingException" */
@@ -50,11 +52,11 @@ static bool says(struct str text, const char *what)
     return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
 }
 
-static void classify(struct failure *f, struct str kind)
+static void classify(struct failure *f, struct str kind, bool told)
 {
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (str_ieq(kind, str_of(kinds[i].kind))) { /* frames write the first letter small */
-            f->status = kinds[i].status;
+            f->status = told ? f->status : kinds[i].status;
             f->code = kinds[i].code;
         }
     if (f->status == 424) /* the model behind Bedrock failed */
@@ -67,16 +69,11 @@ static void read_message(struct request *r, struct failure *f)
     if (f->status == 400 && (says(f->message, "too long") || says(f->message, "too many input tokens") ||
                              says(f->message, "maximum context") || says(f->message, "context length")))
         f->code = "context_length_exceeded";
-    if (f->status == 400 && says(f->message, "model identifier is invalid")) {
-        f->status = 404;
+    if (says(f->message, "model identifier is invalid"))
         f->code = "model_not_found";
-    }
-    if (f->status == 403 && says(f->message, "security token") && says(f->message, "invalid")) {
-        f->status = 401;
+    if (f->status == 403 && says(f->message, "security token"))
         f->code = "invalid_api_key";
-    }
     if (says(f->message, "Signature expired") || says(f->message, "Signature not yet current")) {
-        f->status = 401;
         f->code = "invalid_api_key";
         f->message = arena_printf(r->arena, STR_FMT " (Is the gateway's clock right?)", STR_ARG(f->message));
     }
@@ -106,9 +103,9 @@ static bool is_plain_text(struct str s)
     return s.n > 0 && s.n <= 1024 && s.p[0] != '{' && s.p[0] != '<';
 }
 
-static void finish(struct request *r, struct str kind, struct failure *f)
+static void finish(struct request *r, struct str kind, bool told, struct failure *f)
 {
-    classify(f, kind);
+    classify(f, kind, told);
     read_message(r, f);
     if (f->message.n == 0)
         f->message = kind.n > 0 && is_plain_text(kind)
@@ -124,8 +121,9 @@ void bedrock_read_error(struct request *r, int status, const struct http_head *h
     if (headers && http_find(headers, "x-amzn-errortype", &kind))
         kind = bare_kind(kind);
     read_body(r, body, &kind, f);
-    finish(r, kind, f);
-    if (f->status == 401 && headers && r->provider >= 0) /* a role's keys may have been taken back */
+    finish(r, kind, headers != NULL, f);
+    bool refused = f->code && strcmp(f->code, "invalid_api_key") == 0;
+    if (refused && headers && r->provider >= 0) /* a role's keys may have been taken back */
         credential_refused(&r->worker->config->providers[r->provider]);
 }
 
@@ -136,5 +134,5 @@ void bedrock_read_exception(struct request *r, struct str name, struct str paylo
     read_body(r, payload, &unused, f);
     if (f->message.n == 0 && is_plain_text(payload)) /* of type "error": no body, only a text */
         f->message = arena_copy(r->arena, payload);
-    finish(r, kind.n > 0 ? arena_copy(r->arena, kind) : kind, f);
+    finish(r, kind.n > 0 ? arena_copy(r->arena, kind) : kind, false, f);
 }
