@@ -455,7 +455,7 @@ static void take_if(struct chat_call *c, enum chat_param p, const char *value)
 static void put_parameters(struct chat_call *c, struct json_writer *j)
 {
     put_number(c, j, PARAM_MAX_TOKENS, "max_tokens");
-    put_number(c, j, PARAM_TEMPERATURE, "temperature");
+    put_clamped(c, j, PARAM_TEMPERATURE, "temperature", 0, 1);
     put_clamped(c, j, PARAM_TOP_P, "p", 0.01, 0.99);
     put_clamped(c, j, PARAM_TOP_K, "k", 0, MAX_TOP_K);
     put_seed(c, j);

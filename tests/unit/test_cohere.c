@@ -292,6 +292,7 @@ static void parameters_go_by_its_names_and_bounds(void **state)
     } cases[] = {
         {PARAM_MAX_TOKENS, "100", "\"max_tokens\":100", true},
         {PARAM_TEMPERATURE, "0.4", "\"temperature\":0.4", true},
+        {PARAM_TEMPERATURE, "1.2", "\"temperature\":1", false},
         {PARAM_TOP_P, "0.9", "\"p\":0.9", true},
         {PARAM_TOP_P, "1", "\"p\":0.99", false},
         {PARAM_TOP_P, "0", "\"p\":0.01", false},
