@@ -267,6 +267,7 @@ static int take_call(struct reader *g, uint32_t i, struct json_value call, struc
     return 0;
 }
 
+/* Pictures. Sound is never asked for (gemini_chat.c): no caller's dialect here could hold it. */
 static void take_media(struct reader *g, uint32_t i, struct json_value data, struct json_value file)
 {
     struct arena *a = g->rd->scratch;
@@ -275,16 +276,15 @@ static void take_media(struct reader *g, uint32_t i, struct json_value data, str
     d.mime = json_text(google_field(of, "mimeType"), a);
     d.data = google_base64(json_text(google_field(data, "data"), a), a);
     d.url = json_text(google_field(file, "fileUri"), a);
-    if (d.data.n > 0 || d.url.n > 0)
+    if ((d.data.n > 0 || d.url.n > 0) && !str_starts(d.mime, STR("audio/")))
         tell(g, &d);
 }
 
 static int take_part(struct reader *g, uint32_t i, struct json_value part)
 {
-    enum { TEXT, THOUGHT, SIGNATURE, CALL, DATA, FILE_DATA, CODE, RESULT, FIELDS };
-    static const char *const names[FIELDS] = {
-        "text",       "thought",  "thoughtSignature", "functionCall",
-        "inlineData", "fileData", "executableCode",   "codeExecutionResult"};
+    enum { TEXT, THOUGHT, SIGNATURE, CALL, DATA, FILE_DATA, FIELDS };
+    static const char *const names[FIELDS] = {"text",         "thought",    "thoughtSignature",
+                                              "functionCall", "inlineData", "fileData"};
     struct json_value v[FIELDS];
     google_fields(part, names, FIELDS, v, NULL, NULL);
     struct str signature = json_text(v[SIGNATURE], g->rd->scratch);
@@ -302,9 +302,7 @@ static int take_part(struct reader *g, uint32_t i, struct json_value part)
         tell_text(g, i, text, signature);
     else if (v[DATA].type == JSON_OBJECT || v[FILE_DATA].type == JSON_OBJECT)
         take_media(g, i, v[DATA], v[FILE_DATA]);
-    else if (v[CODE].type == JSON_OBJECT || v[RESULT].type == JSON_OBJECT)
-        tell_text(g, i, google_code(v[CODE], v[RESULT], g->rd->scratch), STR_NULL);
-    return 0; /* tools that Google ran itself need no answer */
+    return 0; /* what Google's own tools did (code that it ran, too) is no text of the answer */
 }
 
 /* ---- how it ended */
@@ -779,6 +777,10 @@ static const char *code_of(const struct failure *f)
 void gemini_read_error(struct request *r, int status, const struct http_head *headers, struct str body,
                        struct failure *f)
 {
+    if (str_starts(body, STR("data:"))) { /* an event of a stream that never began */
+        body.p += strlen("data:");
+        body.n -= strlen("data:");
+    }
     struct json_value root = json_root(body), first;
     size_t at = 0;
     *f = (struct failure){.status = status};

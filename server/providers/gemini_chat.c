@@ -677,22 +677,25 @@ static void put_logprobs(struct writer *g)
 }
 
 /* ["text","image"] → ["TEXT","IMAGE"] */
-static void put_modalities(struct writer *g)
+static int put_modalities(struct writer *g)
 {
     struct str value = chat_take(g->c, PARAM_MODALITIES);
     struct json_value v;
     if (value.n == 0 || value.p[0] != '[')
-        return;
+        return 0;
     json_member_open(&g->w, "responseModalities", '[');
     for (size_t at = 0; json_next(value, &at, NULL, &v) == 1;) {
-        struct str word = arena_copy(g->c->arena, json_text(v, g->c->arena));
+        struct str word = json_text(v, g->c->arena);
+        if (str_ieq(word, STR("audio")))
+            return chat_refuse(g->c, g->c->in->params[PARAM_MODALITIES].name,
+                               "Spoken answers can't be translated from this provider.");
         char upper[16] = "";
         for (size_t i = 0; i < word.n && i < sizeof(upper) - 1; i++)
             upper[i] = (char)toupper((unsigned char)word.p[i]);
-        if (word.n > 0)
-            json_strz(&g->w, upper);
+        json_strz(&g->w, upper);
     }
     json_close(&g->w, ']');
+    return 0;
 }
 
 static void put_format(struct writer *g)
@@ -712,7 +715,7 @@ static void put_candidate_count(struct writer *g)
         json_member_raw(&g->w, "candidateCount", n);
 }
 
-static void put_config(struct writer *g)
+static int put_config(struct writer *g)
 {
     static const struct {
         enum chat_param param;
@@ -732,10 +735,12 @@ static void put_config(struct writer *g)
     put_penalty(g, PARAM_PRESENCE_PENALTY, "presencePenalty");
     put_penalty(g, PARAM_FREQUENCY_PENALTY, "frequencyPenalty");
     put_logprobs(g);
-    put_modalities(g);
+    if (put_modalities(g) != 0)
+        return -1;
     put_format(g);
     put_thinking(g);
     json_close(&g->w, '}');
+    return 0;
 }
 
 /* ---- the body */
@@ -766,7 +771,8 @@ static int put_members(struct writer *g)
     }
     if (in->parallel_tools != 0)
         chat_take(g->c, PARAM_PARALLEL_TOOLS);
-    put_config(g);
+    if (put_config(g) != 0)
+        return -1;
     struct str safety = chat_take(g->c, PARAM_SAFETY_SETTINGS);
     json_opt_raw(&g->w, "safetySettings", safety);
     return 0;
