@@ -41,7 +41,8 @@ enum chat_part_kind {
  *                 {type:"redacted_thinking",data}] beside reasoning_content; of a text or tool call →
  *                 extra_content.google.thought_signature (Google's own way)
  *   Responses:    reasoning item with encrypted_content; function_call.extra_content
- *   Anthropic:    its own as they are; Google's of a text or tool call → extra_content of the block
+ *   Anthropic:    its own as they are; Google's of a text or tool call → extra_content of the block;
+ *                 foreign ones of thinking (and redacted data) behind "google:" or "openai:"
  *   Google:       thoughtSignature; a foreign one is base64 of "anthropic:" or "openai:" and the signature */
 enum chat_signer { SIGNER_NONE, SIGNER_ANTHROPIC, SIGNER_GOOGLE, SIGNER_OPENAI };
 

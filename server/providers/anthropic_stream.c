@@ -4,12 +4,13 @@
  * cumulative, and in newer streams the input again, which then counts. Citations come before the text that
  * they belong to has ended, and are told with its end, where their place is known. */
 #include "anthropic_answer.h"
+#include "limits.h"
 
 #include <string.h>
 
 enum block_kind { SKIPPED, TEXT, THINKING, CALL, JSON_CALL };
 
-enum { MAX_BLOCKS = 4096, MAX_WRAPPED = 4 * 1024 * 1024, MAX_CITATIONS = 256 };
+enum { MAX_BLOCKS = 4096, MAX_WRAPPED = MAX_ANSWER / 4, MAX_CITATIONS = 256 };
 
 struct block {
     enum block_kind kind;
@@ -97,7 +98,7 @@ static void emit_arguments(struct chat_reader *rd, const struct block *b, struct
 /* Keeps a piece of the wrapped answer; what passes the maximum is not kept, and will not be JSON. */
 static void keep_wrapped(struct chat_reader *rd, struct stream_reader *s, struct str text)
 {
-    if (text.n > MAX_WRAPPED - s->wrapped.n)
+    if (text.n == 0 || text.n > MAX_WRAPPED - s->wrapped.n)
         return;
     if (s->wrapped.n + text.n > s->wrapped_room) {
         s->wrapped_room = 2 * (s->wrapped.n + text.n) + 256;
@@ -107,8 +108,7 @@ static void keep_wrapped(struct chat_reader *rd, struct stream_reader *s, struct
         s->wrapped.p = more;
     }
     char *end = (char *)(uintptr_t)s->wrapped.p + s->wrapped.n;
-    if (text.n > 0)
-        memcpy(end, text.p, text.n);
+    memcpy(end, text.p, text.n);
     s->wrapped.n += text.n;
 }
 
