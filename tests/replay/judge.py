@@ -31,7 +31,8 @@ FINISHES = {
 # What the official packages raise for a status (anything else of 500 and above is an InternalServerError).
 CLASSES = {400: "BadRequestError", 401: "AuthenticationError", 403: "PermissionDeniedError", 404: "NotFoundError", 409: "ConflictError",
            422: "UnprocessableEntityError", 429: "RateLimitError"}
-ANTHROPIC_CLASSES = {**CLASSES, 408: "RequestTimeoutError", 413: "ContentTooLargeError", 503: "ServiceUnavailableError", 504: "GatewayTimeoutError", 529: "OverloadedError"}
+ANTHROPIC_CLASSES = {**CLASSES, 408: "RequestTimeoutError", 413: "ContentTooLargeError", 503: "ServiceUnavailableError", 504: "GatewayTimeoutError",
+                     529: "OverloadedError"}
 
 # The provider's status → the caller's, where it is not the same (several: any of them). A provider's words may say more than its
 # status; what the table does not hold stays as it is.

@@ -214,7 +214,7 @@ class Upstream:
         length = "transfer-encoding: chunked" if chunked else f"content-length: {len(body)}"
         lines = [f"HTTP/1.1 {status} Recorded", *(f"{k}: {v}" for k, v in headers.items()), length]
         writer.write("\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n")
-        cuts = sorted(rng.randrange(1, len(body)) for _ in range(rng.choice((0, 3, 12, 40)))) if rng and len(body) > 1 else []
+        cuts = sorted(rng.randrange(1, len(body)) for _ in range(rng.choice((0, 3, 12, 40, 40, 200)))) if rng and len(body) > 1 else []
         for start, end in zip([0, *cuts], [*cuts, len(body)]):
             piece = body[start:end]
             if piece:
