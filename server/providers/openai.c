@@ -382,8 +382,9 @@ static struct str null_usage(const struct openai_marks *m, struct str data)
 /* A null that is the last member of all is the outermost object's own, without a closer look. */
 static bool ends_data(struct str member, struct str data)
 {
-    const char *end = data.p + data.n, *behind = member.p + member.n;
-    return member.n > 0 && end - behind == 1 && member.p[0] == ',';
+    if (member.n == 0)
+        return false;
+    return data.p + data.n - (member.p + member.n) == 1 && member.p[0] == ',';
 }
 
 /* Of the Responses endpoint's events, which all tell their type, these are worth a look. */
@@ -432,6 +433,11 @@ static void tell_error(struct request *r, struct str data, bool no_object, struc
     e->instead = dialect_error_event(DIALECT_OPENAI, &f, r->arena);
 }
 
+static bool begins(const char *value, const char *end, char with)
+{
+    return value && value < end && *value == with;
+}
+
 /* Of a chat's event, what only a provider that is not quite OpenAI says. */
 static void mend(struct request *r, const struct sse_event *ev, const struct openai_marks *m,
                  struct stream_event *e)
@@ -439,11 +445,10 @@ static void mend(struct request *r, const struct sse_event *ev, const struct ope
     struct openai_pass *pass = r->pass;
     const char *end = ev->data.p + ev->data.n;
     bool broke_off = false;
-    if (m->value[MARK_FINISH] && *m->value[MARK_FINISH] == '"' && (pass->deviations & PROVIDER_NO_DONE))
+    if (begins(m->value[MARK_FINISH], end, '"') && (pass->deviations & PROVIDER_NO_DONE))
         e->finished = true;
     if (e->error) {
-        bool object = m->value[MARK_ERROR] && *m->value[MARK_ERROR] == '{';
-        tell_error(r, ev->data, !object, e);
+        tell_error(r, ev->data, !begins(m->value[MARK_ERROR], end, '{'), e);
         return;
     }
     bool hidden_usage = e->usage && holds(ev->data, "\"x_groq\"");

@@ -476,7 +476,9 @@ static int take_choice(struct reading *s, struct json_value value, uint32_t plac
     if (index >= MAX_CHOICES)
         return 0;
     uint32_t choice = (uint32_t)index;
-    choice_at(s, choice)->seen = true;
+    choice_at(s, choice);
+    for (uint32_t i = choice + 1; i-- > 0 && !s->choices[i].seen;)
+        s->choices[i].seen = true; /* those before it, too: all of them get their end */
     bool whole = s->answer || v[DELTA].type != JSON_OBJECT;
     struct json_value message = s->answer && v[MESSAGE].type == JSON_OBJECT ? v[MESSAGE]
                                 : v[DELTA].type == JSON_OBJECT              ? v[DELTA]
