@@ -144,8 +144,7 @@ int gemini_pass_body(struct request *r, struct str model, struct str *body)
         return 0;
     size_t max = 6 * model.n + 16;
     struct buf name = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
-    struct str full =
-        str_starts(model, STR("models/")) ? model : arena_printf(r->arena, "models/" STR_FMT, STR_ARG(model));
+    struct str full = gemini_full_name(model, r->arena);
     if (json_put_string(&name, full) != 0 || rename_model(r, body, buf_str(&name)) != 0)
         return -1;
     static const char *const counted[] = {"generateContentRequest", "generate_content_request"};
@@ -390,9 +389,7 @@ static int write_embed(struct chat_call *c, const struct embed_request *in)
         return chat_refuse(c, "input", "This provider takes 1 to %d inputs at a time.", MAX_BATCH);
     if (set_path(c, STR("batchEmbedContents")) != 0)
         return -1;
-    struct str model = str_starts(c->model, STR("models/"))
-                           ? c->model
-                           : arena_printf(c->arena, "models/" STR_FMT, STR_ARG(c->model));
+    struct str model = gemini_full_name(c->model, c->arena);
     struct json_writer w = json_writer(&c->call->room);
     json_open(&w, '{');
     json_member_open(&w, "requests", '[');

@@ -82,6 +82,13 @@ void gemini_put_name(struct buf *b, struct str model)
     }
 }
 
+struct str gemini_full_name(struct str model, struct arena *a)
+{
+    if (str_starts(model, STR("models/")) || str_starts(model, STR("tunedModels/")))
+        return model;
+    return arena_printf(a, "models/" STR_FMT, STR_ARG(model));
+}
+
 /* ---- media */
 
 static struct str mime_by_name(struct str name)
@@ -811,7 +818,7 @@ int gemini_write_count_body(struct chat_call *c, bool vertex)
     json_open(&g.w, '{');
     if (!vertex) {
         json_member_open(&g.w, "generateContentRequest", '{');
-        json_member_str(&g.w, "model", arena_printf(c->arena, "models/" STR_FMT, STR_ARG(c->model)));
+        json_member_str(&g.w, "model", gemini_full_name(c->model, c->arena));
     }
     if (put_contents(&g) != 0)
         return -1;

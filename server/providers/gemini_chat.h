@@ -22,6 +22,8 @@ int gemini_read_count(struct chat_reader *rd, struct str body, uint64_t *tokens)
 /* The model's generation by its name: 20, 25, 30, 31 …; 0: no Gemini. "…-latest" is taken for the newest. */
 unsigned gemini_generation(struct str model);
 
+/* "models/NAME", as bodies name it. */
+struct str gemini_full_name(struct str model, struct arena *a);
 /* Adds a model's name as one segment of a path, what may not stand there percent-encoded. */
 void gemini_put_name(struct buf *b, struct str model);
 

@@ -302,7 +302,7 @@ static void what_is_wrong_is_named(void **state)
         {"{" Q ",\"generationConfig\":{\"thinkingConfig\":{\"thinkingBudget\":-2}}}", "thinkingBudget"},
         {"{" Q ",\"cachedContent\":\"cachedContents/1\"}", "cachedContent"},
         {"{" Q ",\"systemInstruction\":{\"parts\":[{\"inlineData\":{\"mimeType\":\"image/"
-               "png\",\"data\":\"AA==\"}}]}}",
+         "png\",\"data\":\"AA==\"}}]}}",
          "systemInstruction"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -405,8 +405,7 @@ static void a_stream_is_written(void **state)
         buf_str(&t.text),
         "data: "
         "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"hm\",\"thought\":true}],\"role\":\"model\"},"
-        "\"index\":0}]," TAIL
-        "\r\n\r\ndata: "
+        "\"index\":0}]," TAIL "\r\n\r\ndata: "
         "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}],\"role\":\"model\"},\"index\":0}]," TAIL
         "\r\n\r\n");
     buf_reset(&t.text);
