@@ -53,10 +53,11 @@ const char *anthropic_messages_stop_reason(enum chat_finish finish, bool calls)
         return "pause_turn";
     case FINISH_STOP_SEQUENCE:
         return calls ? "tool_use" : "stop_sequence";
+    case FINISH_ERROR: /* a call that may be there is none to be made */
+        return "end_turn";
     case FINISH_NONE:
     case FINISH_STOP:
     case FINISH_TOOL_CALLS:
-    case FINISH_ERROR:
         break;
     }
     return calls ? "tool_use" : "end_turn";

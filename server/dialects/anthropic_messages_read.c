@@ -434,13 +434,12 @@ static int refuse_upload(struct reading *m, const struct place *at, struct json_
     return wrong(m, at, NULL, "a file in Anthropic's container can't be read by this model's provider");
 }
 
-static int refuse_tool_change(struct reading *m, const struct place *at, struct json_value block,
-                              struct parts *to)
+static int refuse_tool_removal(struct reading *m, const struct place *at, struct json_value block,
+                               struct parts *to)
 {
     (void)block;
     (void)to;
-    return wrong(m, at, NULL,
-                 "tools can't be added or removed amid the conversation at this model's provider");
+    return wrong(m, at, NULL, "tools can't be taken away amid the conversation at this model's provider");
 }
 
 /* ---- blocks */
@@ -462,8 +461,8 @@ static const struct block_type {
     {"redacted_thinking", IN_ASSISTANT, read_redacted},
     {"compaction", IN_ASSISTANT, read_compaction},
     {"container_upload", IN_USER, refuse_upload},
-    {"tool_addition", IN_SYSTEM, refuse_tool_change},
-    {"tool_removal", IN_SYSTEM, refuse_tool_change},
+    {"tool_addition", IN_SYSTEM, NULL}, /* of one of `tools`, which are all told from the start */
+    {"tool_removal", IN_SYSTEM, refuse_tool_removal},
     {"server_tool_use", IN_ASSISTANT, NULL},
     {"web_search_tool_result", IN_ASSISTANT | IN_USER, NULL},
     {"web_fetch_tool_result", IN_ASSISTANT | IN_USER, NULL},
