@@ -600,8 +600,8 @@ static void embedded(void **state)
         "{\"predictions\":[]}",
         "{\"predictions\":[{\"embeddings\":7},{}]}",
         "{\"predictions\":[{\"embeddings\":{\"values\":[1]}}]}",
-        "{\"predictions\":[{\"embeddings\":{\"values\":[1]}},{\"embeddings\":{\"values\":[1]}},"
-        "{\"embeddings\":{\"values\":[1]}}]}"};
+        ("{\"predictions\":[{\"embeddings\":{\"values\":[1]}},{\"embeddings\":{\"values\":[1]}},"
+         "{\"embeddings\":{\"values\":[1]}}]}")};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         out = (struct embed_answer){0};
         assert_int_equal(t.provider->read_embed(&rd, &in, str_of(bad[i]), &out), -1);
