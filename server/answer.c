@@ -210,6 +210,10 @@ void answer_break(struct request *r, const struct failure *f, bool sse)
     if (sse) {
         struct failure g = *f;
         g.request_id = r->id;
-        send_pieces(r, dialect_error_event(r->dialect, &g, r->arena), false);
+        send_pieces(r,
+                    r->match.endpoint == EP_RESPONSES
+                        ? dialect_responses_error_event(&g, r->stream_events, r->arena)
+                        : dialect_error_event(r->dialect, &g, r->arena),
+                    false);
     }
 }

@@ -32,6 +32,8 @@ void answer_break(struct request *r, const struct failure *f, bool sse);
 struct str dialect_error(enum dialect d, const struct failure *f, struct arena *a);
 /* The same as an event of a stream that was under way. */
 struct str dialect_error_event(enum dialect d, const struct failure *f, struct arena *a);
+/* … of OpenAI's Responses endpoint, whose events have a form of their own. events: how many went before. */
+struct str dialect_responses_error_event(const struct failure *f, uint32_t events, struct arena *a);
 /* The HTTP status which that dialect's vendor uses where OpenAI uses `status`. */
 int dialect_status(enum dialect d, const struct failure *f);
 

@@ -121,7 +121,7 @@ static struct buf room_for(const struct failure *f, struct arena *a)
 {
     size_t n = f->message.n < MAX_MESSAGE ? f->message.n : MAX_MESSAGE;
     n += str_of(f->type).n + str_of(f->code).n + str_of(f->param).n + str_of(f->request_id).n;
-    n = 512 + 6 * n;
+    n = 512 + 12 * n; /* the Responses endpoint's holds it twice */
     return (struct buf){.p = arena_alloc(a, n), .cap = n, .max = n};
 }
 
@@ -150,5 +150,25 @@ struct str dialect_error_event(enum dialect d, const struct failure *f, struct a
     buf_add(&b, STR("data: "));
     put_object(&b, d, f);
     buf_add(&b, STR("\n\n"));
+    return buf_str(&b);
+}
+
+/* Both forms that there are: the members at the top, as it is documented, and within "error", as it is really
+ * sent and as SDKs raise it. */
+struct str dialect_responses_error_event(const struct failure *f, uint32_t events, struct arena *a)
+{
+    struct buf b = room_for(f, a);
+    const char *type = f->type ? f->type : kind_of(f->status)->openai;
+    buf_printf(&b, "event: error\ndata: {\"type\":\"error\",\"sequence_number\":%u,", events);
+    put_member(&b, "code", f->code ? f->code : type);
+    buf_add(&b, STR(",\"param\":null,"));
+    put_message(&b, f);
+    buf_add(&b, STR(",\"error\":{"));
+    put_member(&b, "type", type);
+    buf_add_byte(&b, ',');
+    put_member(&b, "code", f->code ? f->code : type);
+    buf_add(&b, STR(",\"param\":null,"));
+    put_message(&b, f);
+    buf_add(&b, STR("}}\n\n"));
     return buf_str(&b);
 }

@@ -196,13 +196,19 @@ enum step relay_gather_whole(struct attempt *a, struct buf *b, struct str *body)
     return res == UPSTREAM_END ? STEP_NEXT : broken(a, res, &err);
 }
 
+static bool is_array(struct str body)
+{
+    return json_root(body).type == JSON_ARRAY;
+}
+
 static enum step relay_json_body(struct attempt *a, struct str body)
 {
     struct request *r = a->r;
     struct failure f;
     if (r->match.endpoint == EP_EMBEDDINGS && translate_passed_embeddings(a, body) == STEP_DONE)
         return STEP_DONE;
-    bool unstreamed = r->stream && endpoint_generates(r->match.endpoint);
+    bool unstreamed =
+        r->stream && endpoint_generates(r->match.endpoint) && !(translate_array(r) && is_array(body));
     if (unstreamed || (r->match.endpoint == EP_RESPONSES && translate_is_chat(body)))
         if (translate_passed_whole(a, body) == STEP_DONE)
             return STEP_DONE;
@@ -327,15 +333,38 @@ static struct str secret_part(const struct attempt *a, size_t i)
     return secret_get(name);
 }
 
+/* What was fetched (a token of Vertex's, the session of an instance's role) stands in no configuration, only
+ * in the request that was sent: "authorization: Bearer TOKEN", "x-amz-security-token: TOKEN". Takes one off
+ * *lines; false: there is none. */
+static bool sent_secret(struct str *lines, struct str *out)
+{
+    static const struct str names[] = {STR("authorization: Bearer "), STR("x-amz-security-token: ")};
+    struct str line;
+    while (str_split(lines, '\n', &line))
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+            if (str_starts(line, names[i])) {
+                *out = str_trim((struct str){line.p + names[i].n, line.n - names[i].n - 1});
+                return true;
+            }
+    return false;
+}
+
+static bool shows(struct str text, struct str secret)
+{
+    struct str s = {secret.p, secret.n > MASKED_PREFIX ? MASKED_PREFIX : secret.n};
+    return s.n > 0 && text.n >= s.n && memmem(text.p, text.n, s.p, s.n);
+}
+
 /* A vendor's message may quote the credential whole, or its beginning with stars behind. */
 static bool shows_secret(const struct attempt *a, struct str text)
 {
-    for (size_t i = 0; i < sizeof(secret_parts) / sizeof(secret_parts[0]); i++) {
-        struct str s = secret_part(a, i);
-        s.n = s.n > MASKED_PREFIX ? MASKED_PREFIX : s.n;
-        if (s.n > 0 && text.n >= s.n && memmem(text.p, text.n, s.p, s.n))
+    struct str lines = upstream_credential(a->r->worker->upstreams), sent;
+    for (size_t i = 0; i < sizeof(secret_parts) / sizeof(secret_parts[0]); i++)
+        if (shows(text, secret_part(a, i)))
             return true;
-    }
+    while (sent_secret(&lines, &sent))
+        if (shows(text, sent))
+            return true;
     return false;
 }
 
@@ -372,6 +401,9 @@ void relay_mask(const struct attempt *a, struct failure *f)
 {
     for (size_t i = 0; i < sizeof(secret_parts) / sizeof(secret_parts[0]); i++)
         f->message = without(a->r->arena, f->message, secret_part(a, i));
+    struct str lines = upstream_credential(a->r->worker->upstreams), sent;
+    while (sent_secret(&lines, &sent))
+        f->message = without(a->r->arena, f->message, sent);
 }
 
 static int64_t retry_after_ms(const struct attempt *a)
@@ -473,7 +505,8 @@ static enum step tell_error(struct attempt *a, struct str body)
     if (a->head->status < 400)
         return tell_redirect(a);
     if (passable(a, body)) {
-        int64_t ms = retry_after_ms(a);
+        a->dialect->read_error(r, a->head->status, a->head, body, &f); /* some tell it in the body */
+        int64_t ms = f.retry_after_ms > 0 ? f.retry_after_ms : retry_after_ms(a);
         int status =
             r->dialect == DIALECT_OPENAI ? status_for(a->head->status) : passed_status(a->head->status);
         if (ms > 0 || status == 429 || status == 503)
@@ -489,6 +522,8 @@ struct str relay_heartbeat(const struct request *r)
 {
     if (r->dialect == DIALECT_ANTHROPIC && r->match.endpoint != EP_NATIVE)
         return STR("event: ping\ndata: {\"type\": \"ping\"}\n\n");
+    if (translate_array(r))
+        return STR("\n"); /* between the elements */
     return STR(": ping\n\n");
 }
 

@@ -107,6 +107,7 @@ static void take_event(struct stream *s, const struct sse_event *ev)
         add(s, ev->raw);
     else if (!e.usage_only)
         add_without(s, ev->raw, e.null_usage);
+    r->stream_events += ev->has_data;
     METRIC_INC(r->worker->metrics, stream_events_total);
 }
 

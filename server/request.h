@@ -82,6 +82,7 @@ struct request {
     bool holds_provider;            /* a place among a provider's calls (admit_provider) */
     struct shm_slot *provider_slot; /* the last admitted provider's, for its health */
     bool upstream_called;   /* a provider may have done work: the reservation is settled, not returned */
+    uint32_t stream_events; /* passed on so far */
     bool upstream_answered; /* with a status: what a failure gives back depends on it */
 
     enum cache_verdict cache;

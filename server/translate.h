@@ -28,6 +28,8 @@ enum step translate_passed_embeddings(struct attempt *a, struct str body);
 enum step translate_passed_stream(struct attempt *a, struct str held);
 /* Whether this JSON (an answer, or the data of a stream's first event) is a chat completion. */
 bool translate_is_chat(struct str json);
+/* The caller wants a stream that is one JSON array (Google's, without alt=sse). */
+bool translate_array(const struct request *r);
 
 /* The provider says that it has no Responses endpoint where we took it to have one: the call is worth another
  * try, translated. */

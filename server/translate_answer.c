@@ -58,7 +58,16 @@ static void end(struct translated *t)
 
 static const char *stream_type(const struct translated *t)
 {
-    return t->writer.dialect->stream_type ? t->writer.dialect->stream_type : "text/event-stream";
+    const struct chat_dialect *d = t->writer.dialect;
+    const char *type = d->stream_type_of ? d->stream_type_of(t->a->r) : NULL;
+    type = type ? type : d->stream_type;
+    return type ? type : "text/event-stream";
+}
+
+bool translate_array(const struct request *r)
+{
+    const struct chat_dialect *d = chat_dialect_of(r->match.endpoint);
+    return r->stream && d && d->stream_type_of && d->stream_type_of(r);
 }
 
 /* ---- whole answers */

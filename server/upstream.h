@@ -68,6 +68,8 @@ enum upstream_result upstream_poll(struct upstream *up, struct str *data, struct
  * connection is kept though its end was not awaited; before its next use it is checked that nothing else
  * came. */
 void upstream_last_seen(struct upstream *up);
+/* The header lines that the last request's credential was sent in; valid until the next one. */
+struct str upstream_credential(const struct upstreams *u);
 /* ns spent waiting for the provider so far. */
 int64_t upstream_waited_ns(const struct upstream *up);
 /* Ends the exchange: the connection is kept when it ended cleanly, else closed. Nulls *up. Returns the ns

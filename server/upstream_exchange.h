@@ -46,7 +46,8 @@ struct side {
 struct upstreams {
     struct worker *worker;
     struct curl_side *curl;
-    struct buf out; /* the request being sent */
+    struct buf out;                     /* the request being sent */
+    size_t credential_at, credential_n; /* the credential's lines in it */
     size_t n;
     struct side sides[];
 };

@@ -47,8 +47,8 @@ static int put_bearer(struct buf *b, const struct conf_provider *p, struct error
     return buf_add(b, STR("\r\n"));
 }
 
-static int put_credential(struct upstreams *u, const struct upstream_call *call,
-                          const struct conf_provider *p, struct error *err)
+static int put_lines(struct upstreams *u, const struct upstream_call *call, const struct conf_provider *p,
+                     struct error *err)
 {
     if (!call->authorize)
         return put_bearer(&u->out, p, err);
@@ -64,6 +64,22 @@ static int put_credential(struct upstreams *u, const struct upstream_call *call,
     return lines_ok(lines)
                ? 0
                : error_set(err, "provider %s: its credential holds bytes that may not be sent", p->name);
+}
+
+static int put_credential(struct upstreams *u, const struct upstream_call *call,
+                          const struct conf_provider *p, struct error *err)
+{
+    u->credential_at = u->out.n;
+    int rc = put_lines(u, call, p, err);
+    u->credential_n = u->out.n - u->credential_at;
+    return rc;
+}
+
+struct str upstream_credential(const struct upstreams *u)
+{
+    if (u->credential_at + u->credential_n > u->out.n)
+        return STR_NULL;
+    return (struct str){u->out.p + u->credential_at, u->credential_n};
 }
 
 static int put_configured(struct buf *b, const struct conf_provider *p, struct error *err)
@@ -92,6 +108,7 @@ int upstream_build(struct upstreams *u, const struct upstream_call *call, struct
         return error_set(err, "provider %s: request line or header lines hold bytes that may not be sent",
                          p->name);
     buf_reset(b);
+    u->credential_n = 0;
     buf_add(b, call->method);
     buf_add_byte(b, ' ');
     buf_add(b, call->path);
