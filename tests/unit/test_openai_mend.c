@@ -1,0 +1,410 @@
+/* What passes between OpenAI's callers and those who speak its dialect a little differently: what is mended
+ * of it, and that the rest stays as it was. */
+#include "openai_mend.h"
+#include "translate_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static struct translation t;
+static struct provider_call call;
+
+static void begin(const char *type, bool stream, bool wants_usage)
+{
+    translation_init(&t, EP_CHAT, type);
+    t.r.stream = stream;
+    t.r.wants_usage = wants_usage;
+    t.r.match.rest = STR("/chat/completions");
+    t.r.body = STR("{\"model\":\"caller-model\"}");
+    assert_int_equal(t.provider->build(&t.r, &t.conf, STR("m"), &call, &t.f), 0);
+}
+
+static int down(void **state)
+{
+    (void)state;
+    translation_fini(&t);
+    return 0;
+}
+
+static void assert_str(struct str got, const char *want)
+{
+    if (!str_eq(got, str_of(want)))
+        fail_msg("got: %.*s\nwanted: %s", (int)got.n, got.p ? got.p : "", want);
+}
+
+static void assert_holds(struct str text, const char *what)
+{
+    if (text.n == 0 || !memmem(text.p, text.n, what, strlen(what)))
+        fail_msg("not in it: %s\ngot: %.*s", what, (int)text.n, text.p ? text.p : "");
+}
+
+static struct stream_event event(const char *data)
+{
+    struct sse_event ev = {.raw = str_of(data), .data = str_of(data), .has_data = true};
+    return t.provider->read_event(&t.r, &ev);
+}
+
+/* ---- events */
+
+static void ordinary_events_stay_as_they_are(void **state)
+{
+    (void)state;
+    static const char *const events[] = {
+        "{\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":"
+        "null}]}",
+        "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\\\"index\\\": [\"},\"finish_reason\":null}]}",
+        "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"type\":"
+        "\"function\","
+        "\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}}]}",
+        "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{"
+        "\"}}]}}]}",
+        "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":1,\"id\":\"c2\",\"type\":"
+        "\"function\","
+        "\"function\":{\"name\":\"g\",\"arguments\":\"\"}}]}}]}",
+        "{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}",
+        "{\"choices\":[],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":2,\"total_tokens\":6}}",
+        "{\"choices\":[],\"prompt_filter_results\":[],\"id\":\"\"}",
+        "[DONE]",
+    };
+    begin("openai", true, true);
+    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
+        assert_str(event(events[i]).instead, "");
+}
+
+static void what_sdks_could_not_read_is_mended(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *data, *instead;
+    } cases[] = {
+        /* no index */
+        {"{\"choices\":[{\"delta\":{\"content\":\"a\"}}]}",
+         "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n"},
+        {"{\"choices\":[{\"delta\":{\"content\":\"a\"}},{\"delta\":{\"content\":\"b\"}}]}",
+         "data: "
+         "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}},{\"index\":1,\"delta\":{\"content\":"
+         "\"b\"}}]}\n\n"},
+        /* Mistral's arrays */
+        {"{\"choices\":[{\"index\":0,\"delta\":{\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":"
+         "\"text\",\"text\":\"h\\u00e4\"}]},{\"type\":\"text\",\"text\":\"o\\\"k\"}]}}]}",
+         "data: "
+         "{\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"h\\u00e4\",\"content\":\"o\\\"k\"}}]"
+         "}\n\n"},
+        /* no delta */
+        {"{\"choices\":[{\"index\":0,\"delta\":null,\"finish_reason\":\"length\"}]}",
+         "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"}]}\n\n"},
+        /* words that only they know */
+        {"{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"eos\"}]}",
+         "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"},
+        {"{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"model_length\"}]}",
+         "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"}]}\n\n"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        begin("mistral", true, false);
+        assert_str(event(cases[i].data).instead, cases[i].instead);
+        down(NULL);
+    }
+    begin("openai", true, false);
+}
+
+static void a_call_gets_index_id_and_type(void **state)
+{
+    (void)state;
+    begin("openai", true, false);
+    struct str first =
+        event("{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"function\":{\"name\":\"f\","
+              "\"arguments\":{\"a\":\"b\"}}}]}}]}")
+            .instead;
+    assert_true(json_validate((struct str){first.p + 6, first.n - 8}, NULL) == 0);
+    assert_holds(first, "\"id\":\"call_");
+    assert_holds(first, "\"type\":\"function\"");
+    assert_holds(first, "\"index\":0,");
+    assert_holds(first, "\"arguments\":\"{\\\"a\\\":\\\"b\\\"}\"");
+    struct str second = event("{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"id\":\"x\",\"type\":"
+                              "\"function\",\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}]}}]}")
+                            .instead;
+    assert_holds(second, "[{\"index\":1,\"id\":\"x\"");
+    /* said to have stopped */
+    assert_str(event("{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}").instead,
+               "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n");
+}
+
+/* Some give every call the index 0, or begin to count at 1. */
+static void calls_are_numbered_anew(void **state)
+{
+    (void)state;
+    begin("openai", true, false);
+#define CALL(index, id, name)                                                                 \
+    "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":" index ",\"id\":\"" id \
+    "\",\"type\":\"function\",\"function\":{\"name\":\"" name "\",\"arguments\":\"\"}}]}}]}"
+#define MORE(index)                                                           \
+    "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":" index \
+    ",\"function\":{\"arguments\":\"{}\"}}]}}]}"
+    assert_str(event(CALL("0", "a", "f")).instead, "");
+    assert_str(event(CALL("0", "b", "g")).instead, "data: " CALL("1", "b", "g") "\n\n");
+    assert_str(event(MORE("0")).instead, "data: " MORE("1") "\n\n");
+    down(NULL);
+    begin("openai", true, false);
+    assert_str(event(CALL("1", "a", "f")).instead, "data: " CALL("0", "a", "f") "\n\n");
+    assert_str(event(MORE("1")).instead, "data: " MORE("0") "\n\n");
+}
+
+static void usage_is_found_where_groq_has_it(void **state)
+{
+    (void)state;
+    static const char data[] =
+        "{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"x_groq\":"
+        "{\"usage\":{\"prompt_tokens\":30,\"completion_tokens\":12,\"total_tokens\":42}}}";
+    begin("groq", true, true);
+    struct stream_event e = event(data);
+    assert_true(e.usage);
+    assert_int_equal(t.r.tokens.input, 30);
+    assert_int_equal(t.r.tokens.output, 12);
+    assert_true(str_starts(e.instead, STR("data: {\"usage\":{\"prompt_tokens\":30,")));
+    down(NULL);
+    begin("groq", true, false); /* nobody asked */
+    e = event(data);
+    assert_true(e.usage);
+    assert_str(e.instead, "");
+}
+
+static void errors_look_like_errors(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *data;
+        bool mended;
+        const char *message;
+    } cases[] = {
+        {"", "{\"error\":{\"message\":\"no\",\"code\":502}}", false, NULL},
+        {"", "{\"code\":\"x\",\"error\":\"no more\"}", true, "no more"},
+        {"error", "{\"message\":\"gone\"}", true, "gone"},
+        {"error", "{\"error\":{\"message\":\"gone\"}}", false, NULL},
+        {"", "{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"insufficient_system_resource\"}]}",
+         true, "status 502"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        begin("deepseek", true, false);
+        struct sse_event ev = {
+            .name = str_of(cases[i].name), .data = str_of(cases[i].data), .has_data = true};
+        struct stream_event e = t.provider->read_event(&t.r, &ev);
+        assert_true(e.error);
+        assert_int_equal(e.instead.n > 0, cases[i].mended);
+        if (cases[i].mended) {
+            assert_true(str_starts(e.instead, STR("data: {\"error\":{\"message\":")));
+            assert_holds(e.instead, cases[i].message);
+        }
+        down(NULL);
+    }
+    begin("openai", true, false);
+    assert_false(event("{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}],\"error\":null}").error);
+}
+
+static void only_perplexity_may_end_without_a_word(void **state)
+{
+    (void)state;
+    static const char last[] =
+        "{\"object\":\"chat.completion.done\",\"choices\":[{\"index\":0,\"delta\":{\"content\":"
+        "\"\"},\"finish_reason\":\"stop\"}]}";
+    begin("perplexity", true, false);
+    assert_false(event("{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}").finished);
+    assert_true(event(last).finished);
+    down(NULL);
+    begin("openai", true, false);
+    assert_false(event(last).finished);
+}
+
+static void thinking_counts_once(void **state)
+{
+    (void)state;
+    begin("openrouter", true, false);
+    assert_int_equal(
+        event("{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\",\"reasoning\":\"abc\"}}]}").text_bytes,
+        3);
+    assert_int_equal(
+        event("{\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"abcd\",\"reasoning\":"
+              "\"abcd\"}}]}")
+            .text_bytes,
+        4);
+}
+
+/* ---- whole answers */
+
+static void whole_answers_are_mended(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in, *out; /* out NULL: as it is */
+    } cases[] = {
+        {"{\"choices\":[{\"index\":0,\"message\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}", NULL},
+        {"{\"choices\":[{\"index\":0,\"message\":{\"content\":null,\"tool_calls\":[{\"id\":\"c\",\"type\":"
+         "\"function\","
+         "\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},\"finish_reason\":\"tool_calls\"}]}",
+         NULL},
+        {"{\"choices\":[{\"message\":{\"content\":\"x\"},\"finish_reason\":\"eos\"}]}",
+         "{\"choices\":[{\"index\":0,\"message\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}"},
+        {"{\"choices\":[{\"index\":0,\"message\":{\"content\":[{\"type\":\"thinking\",\"thinking\":\"t\"},{"
+         "\"type\":"
+         "\"text\",\"text\":\"x\"}]},\"finish_reason\":\"stop\"}]}",
+         "{\"choices\":[{\"index\":0,\"message\":{\"reasoning_content\":\"t\",\"content\":\"x\"},\"finish_"
+         "reason\":"
+         "\"stop\"}]}"},
+        {"{\"choices\":[{\"index\":0,\"message\":{\"tool_calls\":[{\"id\":\"abc123def\",\"function\":{"
+         "\"name\":\"f\","
+         "\"arguments\":\"{}\"}}]},\"finish_reason\":\"stop\"}]}",
+         "{\"choices\":[{\"index\":0,\"message\":{\"tool_calls\":[{\"type\":\"function\",\"id\":"
+         "\"abc123def\","
+         "\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},\"finish_reason\":\"tool_calls\"}]}"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        begin("mistral", false, false);
+        assert_int_equal(t.provider->read_answer(&t.r, str_of(cases[i].in), &t.f), 0);
+        assert_str(t.provider->mend_answer(&t.r, str_of(cases[i].in)), cases[i].out ? cases[i].out : "");
+        down(NULL);
+    }
+    begin("openai", false, false);
+}
+
+static void an_error_in_a_200_is_one(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        int rc, status;
+    } cases[] = {
+        {"{\"error\":{\"message\":\"m\",\"code\":429},\"choices\":[{\"index\":0,\"finish_reason\":\"error\"}]"
+         "}",
+         -1, 429},
+        {"{\"error\":{\"message\":\"m\",\"code\":401}}", -1, 502},
+        {"{\"error\":{\"message\":\"m\",\"status\":400}}", -1, 400},
+        {"{\"error\":\"m\"}", -1, 502},
+        {"{\"error\":null,\"choices\":[]}", 0, 0},
+        {"{\"error\":{},\"choices\":[]}", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        begin("openrouter", false, false);
+        assert_int_equal(t.provider->read_answer(&t.r, str_of(cases[i].body), &t.f), cases[i].rc);
+        if (cases[i].rc != 0)
+            assert_int_equal(t.f.status, cases[i].status);
+        down(NULL);
+    }
+    begin("openai", false, false);
+}
+
+/* ---- requests */
+
+static void requests_are_put_in_the_provider_s_words(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type, *in, *out, *dropped;
+    } cases[] = {
+        {"mistral",
+         "{\"model\":\"m\",\"seed\":3,\"max_completion_tokens\":9,\"logit_bias\":{\"1\":2},\"user\":\"u\","
+         "\"x\":1}",
+         "{\"model\":\"m\",\"random_seed\":3,\"max_tokens\":9,\"x\":1}", "logit_bias, user"},
+        {"mistral", "{\"stream_options\":{\"include_usage\":true},\"logprobs\":false,\"store\":null,\"n\":2}",
+         "{\"n\":2}", ""},
+        {"mistral",
+         "{\"messages\":[{\"role\":\"developer\",\"content\":\"d\"},{\"role\":\"tool\",\"tool_call_id\":"
+         "\"Ab3De6Gh9\"}]}",
+         "{\"messages\":[{\"role\":\"system\",\"content\":\"d\"},{\"role\":\"tool\",\"tool_call_id\":"
+         "\"Ab3De6Gh9\"}]}",
+         ""},
+        {"ollama", "{\"max_completion_tokens\":9}", "{\"max_tokens\":9}", ""},
+        {"ollama", "{\"max_completion_tokens\":9,\"max_tokens\":8}", "{\"max_tokens\":8}", ""},
+        {"deepseek", "{ \"messages\": [ {\"role\": \"developer\"} ] }",
+         "{\"messages\":[ {\"role\": \"system\"} ]}", ""},
+        {"openai", "{ \"max_completion_tokens\": 9, \"messages\": [ {\"role\": \"developer\"} ] }", NULL, ""},
+        {"groq", "{ \"seed\":3, \"user\":\"u\" }", NULL, ""},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        translation_init(&t, EP_CHAT, cases[i].type);
+        t.r.match.rest = STR("/chat/completions");
+        t.r.body = str_of(cases[i].in);
+        assert_int_equal(t.provider->build(&t.r, &t.conf, t.r.model, &call, &t.f), 0);
+        assert_str(call.body, cases[i].out ? cases[i].out : cases[i].in);
+        assert_str(call.dropped, cases[i].dropped);
+        down(NULL);
+    }
+    begin("openai", false, false);
+}
+
+/* Mistral takes ids of nine letters and digits: a call's and its result's stay the same. */
+static void foreign_ids_become_mistral_s(void **state)
+{
+    (void)state;
+    translation_init(&t, EP_CHAT, "mistral");
+    t.r.match.rest = STR("/chat/completions");
+    t.r.body =
+        STR("{\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"call_1\",\"function\":{}}]},"
+            "{\"role\":\"tool\",\"tool_call_id\":\"call_1\"}]}");
+    assert_int_equal(t.provider->build(&t.r, &t.conf, t.r.model, &call, &t.f), 0);
+    struct str id = openai_call_id(&t.arena, STR("call_1"), true);
+    assert_int_equal(id.n, 9);
+    struct str want = arena_printf(&t.arena,
+                                   "{\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"%.9s\","
+                                   "\"function\":{}}]},{\"role\":\"tool\",\"tool_call_id\":\"%.9s\"}]}",
+                                   id.p, id.p);
+    assert_str(call.body, want.p);
+}
+
+static void usage_is_not_asked_of_those_who_refuse(void **state)
+{
+    (void)state;
+    begin("mistral", true, false);
+    assert_false(call.usage_added);
+    assert_null(memmem(call.body.p, call.body.n, "stream_options", 14));
+    down(NULL);
+    begin("openai", true, false);
+    assert_true(call.usage_added);
+}
+
+static void responses_pass_where_the_preset_has_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type;
+        enum conf_responses responses;
+        bool passes;
+    } cases[] = {
+        {"openai", RESPONSES_AUTO, true},   {"openai", RESPONSES_FALSE, false},
+        {"mistral", RESPONSES_AUTO, false}, {"mistral", RESPONSES_TRUE, true},
+        {"xai", RESPONSES_AUTO, true},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        translation_init(&t, EP_RESPONSES, cases[i].type);
+        t.conf.responses = cases[i].responses;
+        assert_int_equal(t.provider->passes(&t.r, &t.conf, STR("m")), cases[i].passes);
+        t.r.match.endpoint = EP_MESSAGES;
+        assert_false(t.provider->passes(&t.r, &t.conf, STR("m")));
+        t.r.match.endpoint = EP_CHAT;
+        assert_true(t.provider->passes(&t.r, &t.conf, STR("m")));
+        down(NULL);
+    }
+    begin("openai", false, false);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(ordinary_events_stay_as_they_are, down),
+        cmocka_unit_test_teardown(what_sdks_could_not_read_is_mended, down),
+        cmocka_unit_test_teardown(a_call_gets_index_id_and_type, down),
+        cmocka_unit_test_teardown(calls_are_numbered_anew, down),
+        cmocka_unit_test_teardown(usage_is_found_where_groq_has_it, down),
+        cmocka_unit_test_teardown(errors_look_like_errors, down),
+        cmocka_unit_test_teardown(only_perplexity_may_end_without_a_word, down),
+        cmocka_unit_test_teardown(thinking_counts_once, down),
+        cmocka_unit_test_teardown(whole_answers_are_mended, down),
+        cmocka_unit_test_teardown(an_error_in_a_200_is_one, down),
+        cmocka_unit_test_teardown(requests_are_put_in_the_provider_s_words, down),
+        cmocka_unit_test_teardown(foreign_ids_become_mistral_s, down),
+        cmocka_unit_test_teardown(usage_is_not_asked_of_those_who_refuse, down),
+        cmocka_unit_test_teardown(responses_pass_where_the_preset_has_them, down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
