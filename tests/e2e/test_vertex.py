@@ -290,7 +290,7 @@ def test_killed_while_it_fetches(vertex, cloud):
     waiting = [threading.Thread(target=lambda: answers.append(gw.chat(key, "pear"))) for _ in range(2)]
     for t in waiting:
         t.start()
-    time.sleep(0.2)  # they wait for the one that fetches; were they not there yet, they would not have to
+    wait_until(lambda: sum(x["role"] == "worker" and x["state"] == "busy" for x in gw.lines()["lines"]) == 3)
     cloud.delay = 0
     begin = time.monotonic()
     os.kill(pid, signal.SIGKILL)
