@@ -521,6 +521,28 @@ static void claude_translated(void **state)
     translation_fini(&t);
 }
 
+static void open_translated(void **state)
+{
+    struct translation t;
+    (void)state;
+    assert_int_equal(
+        translate(&t, "meta/llama-3.3-70b-instruct-maas",
+                  "{\"model\":\"m\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"),
+        0);
+    assert_true(str_eq(t.out.path,
+                       STR("/v1/projects/orchard-7/locations/global/endpoints/openapi/chat/completions")));
+    assert_member(t.out.body, "model", "meta/llama-3.3-70b-instruct-maas");
+    assert_int_equal(number_of(t.out.body, "max_tokens"), 9);
+    assert_int_equal(
+        translate_answer(
+            &t, STR("{\"id\":\"c\",\"object\":\"chat.completion\",\"model\":\"l\",\"choices\":[{\"index\":0,"
+                    "\"message\":{\"role\":\"assistant\",\"content\":\"ho\"},\"finish_reason\":\"stop\"}],"
+                    "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}")),
+        0);
+    assert_non_null(memmem(t.text.p, t.text.n, "\"content\":\"ho\"", 14));
+    translation_fini(&t);
+}
+
 static void counted(void **state)
 {
     struct translation t;
@@ -647,6 +669,7 @@ int main(void)
         cmocka_unit_test_setup(gemini_built, make_account),
         cmocka_unit_test_setup(gemini_translated, make_account),
         cmocka_unit_test_setup(claude_translated, make_account),
+        cmocka_unit_test_setup(open_translated, make_account),
         cmocka_unit_test_setup(counted, make_account),
         cmocka_unit_test_setup(errors, make_account),
         cmocka_unit_test_setup(embedded, make_account),
