@@ -524,6 +524,8 @@ struct str relay_heartbeat(const struct request *r)
         return STR("event: ping\ndata: {\"type\": \"ping\"}\n\n");
     if (translate_array(r))
         return STR("\n"); /* between the elements */
+    if (r->dialect == DIALECT_GOOGLE && r->match.endpoint != EP_NATIVE)
+        return STR("\n\n"); /* google-genai takes a comment for an answer that it can't read */
     return STR(": ping\n\n");
 }
 

@@ -328,9 +328,6 @@ def test_google_stream_without_sse_is_an_array(gw, key):
 
 # ---------------------------------------------------------------- silence
 
-HEARTBEAT = {"chat": ": ping", "responses": ": ping", "google": ": ping", "messages": "ping"}
-
-
 @dialects
 @pytest.mark.parametrize("model", ("gpt-4o", "claude-sonnet-4-5", "gemini-2.5-flash", BEDROCK[1], "command-a-03-2025"))
 def test_heartbeats(gw, key, model, dialect):
@@ -341,6 +338,8 @@ def test_heartbeats(gw, key, model, dialect):
     events, comments = events_of(got.answer.body)
     if dialect == "messages":
         assert not comments and sum(n == "ping" for n, _ in events) >= 3
+    elif dialect == "google":  # whose SDK trips over comments: empty lines
+        assert not comments and got.answer.body.count(b"\n\n\n\n") + got.answer.body.count(b"\n\r\n\n\n") >= 1, got.answer.body
     else:
         assert sum(x == ": ping" for x in comments) >= 3, comments
 
