@@ -219,6 +219,17 @@ static enum step end_without_last(struct stream *s)
     return end(s);
 }
 
+struct str relay_heartbeat(const struct request *r)
+{
+    if (r->dialect == DIALECT_ANTHROPIC && r->match.endpoint != EP_NATIVE)
+        return STR("event: ping\ndata: {\"type\": \"ping\"}\n\n");
+    if (translate_array(r))
+        return STR("\n"); /* between the elements */
+    if (r->dialect == DIALECT_GOOGLE && r->match.endpoint != EP_NATIVE)
+        return STR("\n\n"); /* google-genai takes a comment for an answer that it can't read */
+    return STR(": ping\n\n");
+}
+
 static int heartbeat(struct stream *s)
 {
     struct request *r = s->a->r;
