@@ -258,85 +258,11 @@ int openai_read_answer(struct request *r, struct str answer, struct failure *f)
 
 /* ---- streams */
 
-static const struct str mark_names[OPENAI_MARKS] = {
-    [MARK_CONTENT] = STR("\"content\""),
-    [MARK_TEXT] = STR("\"text\""),
-    [MARK_ARGUMENTS] = STR("\"arguments\""),
-    [MARK_REASONING] = STR("\"reasoning_content\""),
-    [MARK_REASONING_SHORT] = STR("\"reasoning\""),
-    [MARK_THINKING] = STR("\"thinking\""),
-    [MARK_DELTA] = STR("\"delta\""),
-    [MARK_USAGE] = STR("\"usage\""),
-    [MARK_ERROR] = STR("\"error\""),
-    [MARK_INDEX] = STR("\"index\""),
-    [MARK_TOOL_CALLS] = STR("\"tool_calls\""),
-    [MARK_FINISH] = STR("\"finish_reason\""),
-    [MARK_NAME] = STR("\"name\""),
-};
-
 static const char *skip_spaces(const char *p, const char *end)
 {
     while (p < end && *p == ' ')
         p++;
     return p;
-}
-
-/* By the second letter, which tells those apart that share the first. At least four bytes are at p. */
-static int mark_at(const char *p, const char *end)
-{
-    int m = -1;
-    switch (p[1]) {
-    case 'c':
-        m = MARK_CONTENT;
-        break;
-    case 't':
-        m = p[2] == 'e' ? MARK_TEXT : p[2] == 'o' ? MARK_TOOL_CALLS : MARK_THINKING;
-        break;
-    case 'a':
-        m = MARK_ARGUMENTS;
-        break;
-    case 'r':
-        m = end - p > 10 && p[10] == '"' ? MARK_REASONING_SHORT : MARK_REASONING;
-        break;
-    case 'd':
-        m = MARK_DELTA;
-        break;
-    case 'u':
-        m = MARK_USAGE;
-        break;
-    case 'e':
-        m = MARK_ERROR;
-        break;
-    case 'i':
-        m = MARK_INDEX;
-        break;
-    case 'f':
-        m = MARK_FINISH;
-        break;
-    case 'n':
-        m = MARK_NAME;
-        break;
-    default:
-        return -1;
-    }
-    return str_starts((struct str){p, (size_t)(end - p)}, mark_names[m]) ? m : -1;
-}
-
-/* The first of each name, but the last "usage" (choices may have one of their own, in front of the answer's).
- */
-static void find_marks(struct str data, struct openai_marks *out)
-{
-    const char *end = data.p + data.n, *p = data.p;
-    *out = (struct openai_marks){0};
-    while (end - p > 2 && (p = memchr(p, '"', (size_t)(end - p) - 2)) != NULL) {
-        int m = mark_at(p, end);
-        const char *value = m < 0 ? p + 1 : skip_spaces(p + mark_names[m].n, end);
-        if (m >= 0 && value < end && *value == ':' && (!out->count[m]++ || m == MARK_USAGE)) {
-            out->name[m] = p;
-            out->value[m] = skip_spaces(value + 1, end);
-        }
-        p = value;
-    }
 }
 
 /* Bytes of the JSON string at p; 0: it is no string. */
@@ -379,12 +305,14 @@ static struct str null_usage(const struct openai_marks *m, struct str data)
     return (struct str){front - 1, (size_t)(value + 4 - front + 1)};
 }
 
-/* A null that is the last member of all is the outermost object's own, without a closer look. */
-static bool ends_data(struct str member, struct str data)
+/* One brace behind a null closes one object only: it is the outermost's own, without a closer look. (OpenAI
+ * has padding behind it.) */
+static bool is_outermost(struct str member, struct str data)
 {
     if (member.n == 0)
         return false;
-    return data.p + data.n - (member.p + member.n) == 1 && member.p[0] == ',';
+    const char *end = data.p + data.n, *behind = member.p + member.n;
+    return memchr(behind, '}', (size_t)(end - behind)) == end - 1;
 }
 
 /* Of the Responses endpoint's events, which all tell their type, these are worth a look. */
@@ -471,12 +399,12 @@ struct stream_event openai_read_event(struct request *r, const struct sse_event 
         e.last = true;
         return e;
     }
-    find_marks(ev->data, &m);
+    openai_find_marks(ev->data, &m);
     e.text_bytes = text_bytes(&m, ev->data.p + ev->data.n);
     e.null_usage = null_usage(&m, ev->data);
     bool terminal = r->match.endpoint == EP_RESPONSES && may_be_terminal(ev->data);
     bool failed = m.value[MARK_ERROR] || str_eq(ev->name, STR("error"));
-    bool usage = m.value[MARK_USAGE] && !ends_data(e.null_usage, ev->data);
+    bool usage = m.value[MARK_USAGE] && !is_outermost(e.null_usage, ev->data);
     if ((terminal || failed || usage) && !look_at(r, ev, m.value[MARK_USAGE], &e))
         return e;
     if (r->pass)
@@ -491,7 +419,7 @@ struct str openai_mend_answer(struct request *r, struct str answer)
     bool broke_off;
     if (!r->pass || answer.n < 4)
         return STR_NULL;
-    find_marks(answer, &m);
+    openai_find_marks(answer, &m);
     if (!openai_is_suspicious(r->pass, &m, answer.p + answer.n))
         return STR_NULL;
     return openai_mend(r, r->pass, answer, true, &broke_off);

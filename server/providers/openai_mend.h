@@ -5,6 +5,7 @@
 #define SERVER_PROVIDERS_OPENAI_MEND_H
 
 #include "openai.h"
+#include "openai_marks.h"
 
 /* A tool call of a stream, as the provider and as the caller know it. */
 struct passed_call {
@@ -20,32 +21,6 @@ struct openai_pass {
     bool renumbers; /* the provider's indices are not the caller's */
     struct passed_call *calls;
     uint32_t n_calls;
-};
-
-/* The members of an event (or answer) that decide whether it is looked at closely, found in one pass without
- * parsing: a name inside of a string has its quotes escaped, so what is found is a member (or a string that
- * equals its name, and then no colon follows). */
-enum openai_mark {
-    MARK_CONTENT,
-    MARK_TEXT,
-    MARK_ARGUMENTS,
-    MARK_REASONING, /* "reasoning_content" */
-    MARK_REASONING_SHORT,
-    MARK_THINKING,
-    MARK_DELTA,
-    MARK_USAGE,
-    MARK_ERROR,
-    MARK_INDEX,
-    MARK_TOOL_CALLS,
-    MARK_FINISH,
-    MARK_NAME,
-    OPENAI_MARKS
-};
-
-struct openai_marks {
-    const char *name[OPENAI_MARKS]; /* where its first quote is; NULL: not there */
-    const char *value[OPENAI_MARKS];
-    uint32_t count[OPENAI_MARKS];
 };
 
 /* By the marks alone: it may need mending. Notes in p what later events have to know. */

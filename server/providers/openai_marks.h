@@ -1,0 +1,35 @@
+/* The quick look at an event of a stream that every one of them gets. For openai*.c. */
+#ifndef SERVER_PROVIDERS_OPENAI_MARKS_H
+#define SERVER_PROVIDERS_OPENAI_MARKS_H
+
+#include "str.h"
+
+/* The members of an event (or answer) that decide whether it is looked at closely, found in one pass without
+ * parsing: a name inside of a string has its quotes escaped, so what is found is a member (or a string that
+ * equals its name, and then no colon follows). */
+enum openai_mark {
+    MARK_CONTENT,
+    MARK_TEXT,
+    MARK_ARGUMENTS,
+    MARK_REASONING, /* "reasoning_content" */
+    MARK_REASONING_SHORT,
+    MARK_THINKING,
+    MARK_DELTA,
+    MARK_USAGE,
+    MARK_ERROR,
+    MARK_INDEX,
+    MARK_TOOL_CALLS,
+    MARK_FINISH,
+    MARK_NAME,
+    OPENAI_MARKS
+};
+
+struct openai_marks {
+    const char *name[OPENAI_MARKS]; /* where its first quote is; NULL: not there */
+    const char *value[OPENAI_MARKS];
+    uint32_t count[OPENAI_MARKS];
+};
+
+void openai_find_marks(struct str data, struct openai_marks *out);
+
+#endif
