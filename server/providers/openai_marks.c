@@ -22,6 +22,8 @@ static const struct str names[OPENAI_MARKS] = {
     [MARK_TOOL_CALLS] = STR("\"tool_calls\""),
     [MARK_FINISH] = STR("\"finish_reason\""),
     [MARK_NAME] = STR("\"name\""),
+    [MARK_ANNOTATIONS] = STR("\"annotations\""),
+    [MARK_IMAGES] = STR("\"images\""),
 };
 
 /* The only one that it may be, by its first letters; -1: none. At least four bytes are at p. */
@@ -33,7 +35,7 @@ static inline int candidate(const char *p, const char *end)
     case 't':
         return p[2] == 'e' ? MARK_TEXT : p[2] == 'o' ? MARK_TOOL_CALLS : p[2] == 'h' ? MARK_THINKING : -1;
     case 'a':
-        return MARK_ARGUMENTS;
+        return p[2] == 'r' ? MARK_ARGUMENTS : p[2] == 'n' ? MARK_ANNOTATIONS : -1;
     case 'r':
         return end - p > 10 && p[10] == '"' ? MARK_REASONING_SHORT : MARK_REASONING;
     case 'd':
@@ -43,7 +45,7 @@ static inline int candidate(const char *p, const char *end)
     case 'e':
         return MARK_ERROR;
     case 'i':
-        return p[2] == 'n' ? MARK_INDEX : -1;
+        return p[2] == 'n' ? MARK_INDEX : p[2] == 'm' ? MARK_IMAGES : -1;
     case 'f':
         return MARK_FINISH;
     case 'n':

@@ -21,6 +21,8 @@ enum openai_mark {
     MARK_TOOL_CALLS,
     MARK_FINISH,
     MARK_NAME,
+    MARK_ANNOTATIONS,
+    MARK_IMAGES,
     OPENAI_MARKS
 };
 

@@ -102,9 +102,10 @@ static bool is_plain_finish(const struct openai_pass *p, const char *value, cons
     return value_is(value, end, "\"stop\"") && !p->any_call;
 }
 
-static bool has_calls(const struct openai_marks *m, const char *end)
+/* An array with something in it. */
+static bool has_list(const struct openai_marks *m, enum openai_mark mark, const char *end)
 {
-    const char *at = m->value[MARK_TOOL_CALLS];
+    const char *at = m->value[mark];
     if (!at || at >= end || *at != '[')
         return false;
     do
@@ -116,7 +117,8 @@ static bool has_calls(const struct openai_marks *m, const char *end)
 bool openai_is_suspicious(struct openai_pass *p, const struct openai_marks *m, const char *end)
 {
     const char *content = m->value[MARK_CONTENT], *arguments = m->value[MARK_ARGUMENTS];
-    bool calls = has_calls(m, end), chunk = m->name[MARK_DELTA] || m->name[MARK_FINISH] || content || calls;
+    bool calls = has_list(m, MARK_TOOL_CALLS, end),
+         chunk = m->name[MARK_DELTA] || m->name[MARK_FINISH] || content || calls;
     p->any_call |= calls;
     if (m->count[MARK_INDEX] == 0 && chunk)
         return true;
@@ -124,6 +126,8 @@ bool openai_is_suspicious(struct openai_pass *p, const struct openai_marks *m, c
         return true;
     if (calls && (p->renumbers || m->name[MARK_NAME] || m->count[MARK_INDEX] <= m->count[MARK_ARGUMENTS] ||
                   (arguments && arguments < end && *arguments != '"')))
+        return true;
+    if (has_list(m, MARK_ANNOTATIONS, end) || has_list(m, MARK_IMAGES, end))
         return true;
     const char *finish = m->value[MARK_FINISH];
     if (finish && !is_plain_finish(p, finish, end))
@@ -323,15 +327,33 @@ static void mend_finish(struct edits *e, bool called, struct json_value reason, 
 
 /* ---- choices */
 
+/* What comes in several pieces is joined by its index: the elements of the second piece need one, and of
+ * those behind it. */
+static void mend_list(struct edits *e, uint32_t *listed, struct json_value list)
+{
+    struct json_value v;
+    size_t next = 0;
+    bool first = *listed == 0;
+    if (list.type != JSON_ARRAY)
+        return;
+    while (json_next(list.raw, &next, NULL, &v) == 1) {
+        if (!first && v.type == JSON_OBJECT && json_member(v, "index").type == JSON_ABSENT)
+            insert_member(e, v, "index", arena_printf(e->r->arena, "%u", *listed));
+        (*listed)++;
+    }
+}
+
 static void mend_message(struct edits *e, struct openai_pass *p, uint32_t choice, struct json_value message,
                          bool whole, bool *called)
 {
-    static const char *const paths[] = {"content", "tool_calls"};
-    struct json_value v[2];
-    if (message.type != JSON_OBJECT || json_scan(message.raw, paths, 2, v, NULL) != 0)
+    static const char *const paths[] = {"content", "tool_calls", "annotations", "images"};
+    struct json_value v[4];
+    if (message.type != JSON_OBJECT || json_scan(message.raw, paths, 4, v, NULL) != 0)
         return;
     mend_content(e, message, v[0]);
     *called |= mend_calls(e, p, choice, v[1], whole);
+    for (int i = 0; i < 2 && !whole && choice < sizeof(p->listed[0]) / sizeof(p->listed[0][0]); i++)
+        mend_list(e, &p->listed[i][choice], v[2 + i]);
 }
 
 static void mend_delta(struct edits *e, struct json_value choice, struct json_value delta,

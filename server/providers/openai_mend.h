@@ -21,6 +21,7 @@ struct openai_pass {
     bool renumbers; /* the provider's indices are not the caller's */
     struct passed_call *calls;
     uint32_t n_calls;
+    uint32_t listed[2][4]; /* annotations and images so far, of the first choices */
 };
 
 /* By the marks alone: it may need mending. Notes in p what later events have to know. */

@@ -152,6 +152,18 @@ static void calls_are_numbered_anew(void **state)
     assert_str(event(MORE("1")).instead, "data: " MORE("0") "\n\n");
 }
 
+/* The official SDK's stream helper joins arrays by index, and gives up where the second piece has none. */
+static void later_annotations_get_an_index(void **state)
+{
+    (void)state;
+#define NOTED(x) "{\"choices\":[{\"index\":0,\"delta\":{\"annotations\":[" x "]}}]}"
+    begin("openrouter", true, false);
+    assert_str(event(NOTED("{\"type\":\"a\"},{\"type\":\"b\"}")).instead, "");
+    assert_str(event(NOTED("{\"type\":\"c\"},{\"type\":\"d\"}")).instead,
+               "data: " NOTED("{\"index\":2,\"type\":\"c\"},{\"index\":3,\"type\":\"d\"}") "\n\n");
+    assert_str(event(NOTED("")).instead, "");
+}
+
 static void usage_is_found_where_groq_has_it(void **state)
 {
     (void)state;
@@ -395,6 +407,7 @@ int main(void)
         cmocka_unit_test_teardown(what_sdks_could_not_read_is_mended, down),
         cmocka_unit_test_teardown(a_call_gets_index_id_and_type, down),
         cmocka_unit_test_teardown(calls_are_numbered_anew, down),
+        cmocka_unit_test_teardown(later_annotations_get_an_index, down),
         cmocka_unit_test_teardown(usage_is_found_where_groq_has_it, down),
         cmocka_unit_test_teardown(errors_look_like_errors, down),
         cmocka_unit_test_teardown(only_perplexity_may_end_without_a_word, down),
