@@ -215,6 +215,9 @@ static enum step relay_json_body(struct attempt *a, struct str body)
         relay_note_wait(a);
         return relay_tell_failure(a, &f);
     }
+    struct str mended = a->dialect->mend_answer ? a->dialect->mend_answer(r, body) : STR_NULL;
+    if (mended.n > 0)
+        body = mended;
     enum step step = answer_body(a, body);
     if (r->cache_store && a->head->status == 200)
         request_cache_store(r, body);
