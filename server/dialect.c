@@ -91,6 +91,8 @@ static void put_anthropic(struct buf *b, const struct failure *f)
     put_member(b, "type", kind_of(f->status)->anthropic);
     buf_add_byte(b, ',');
     put_message(b, f);
+    if (str_eq(str_of(f->code), STR("thread_unsupported_request")))
+        buf_add(b, STR(",\"details\":{\"error_code\":\"thread_unsupported_request\"}"));
     buf_add_byte(b, '}');
     if (f->request_id) {
         buf_add_byte(b, ',');

@@ -925,6 +925,17 @@ static int refuse_hosted(struct reading *m, struct json_value container, struct 
     return 0;
 }
 
+/* A conversation kept at Anthropic's. Told in the way that SDKs understand: they go on without, and send the
+ * whole conversation from then on. */
+static int refuse_thread(struct reading *m, struct json_value thread)
+{
+    if (!is_given(thread))
+        return 0;
+    wrong(m, NULL, "thread", "this model's provider keeps no threads; send the full conversation without it");
+    m->f->code = "thread_unsupported_request";
+    return -1;
+}
+
 /* ---- all of it */
 
 enum member {
@@ -947,6 +958,7 @@ enum member {
     CACHE_CONTROL,
     CONTAINER,
     MCP_SERVERS,
+    THREAD,
     MEMBERS
 };
 
@@ -970,6 +982,7 @@ static const char *const member_names[MEMBERS] = {
     [CACHE_CONTROL] = "cache_control",
     [CONTAINER] = "container",
     [MCP_SERVERS] = "mcp_servers",
+    [THREAD] = "thread",
 };
 
 /* The body's members; those that are not known are named as such. */
@@ -1013,7 +1026,7 @@ int anthropic_messages_read(struct request *r, struct chat_request *out, struct 
     struct reading m = {.r = r, .a = r->arena, .out = out, .f = f};
     struct json_value v[MEMBERS];
     if (split(&m, v) != 0 || refuse_hosted(&m, v[CONTAINER], v[MCP_SERVERS]) != 0 ||
-        read_parameters(&m, v) != 0 || read_tools(&m, v[TOOLS]) != 0 ||
+        refuse_thread(&m, v[THREAD]) != 0 || read_parameters(&m, v) != 0 || read_tools(&m, v[TOOLS]) != 0 ||
         read_tool_choice(&m, v[TOOL_CHOICE]) != 0 || read_system(&m, v[SYSTEM]) != 0 ||
         read_messages(&m, v[MESSAGES]) != 0)
         return -1;

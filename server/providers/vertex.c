@@ -58,7 +58,8 @@ static bool names_urls(struct str body)
 static bool claude_passes(const struct request *r)
 {
     return (r->match.endpoint == EP_MESSAGES || r->match.endpoint == EP_COUNT_TOKENS) &&
-           anthropic_body_passes(r->body) && !names_urls(r->body);
+           anthropic_body_passes(r->body) && !names_urls(r->body) &&
+           json_member(json_root(r->body), "thread").type == JSON_ABSENT; /* kept at Anthropic's only */
 }
 
 /* Vertex embeds otherwise than the Gemini API, and counts a bare request only. */

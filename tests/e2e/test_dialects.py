@@ -281,6 +281,16 @@ def test_what_changes_meaning_is_refused(gw, key, vendors, dialect, model, body)
     assert vendors.count == before, "the provider was not called"
 
 
+@pytest.mark.parametrize("model", ("gpt-4o", "gemini-2.5-flash", "claude-opus-4-5", BEDROCK[0]))
+@pytest.mark.parametrize("thread", ({"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}))
+def test_threads_are_refused_so_that_sdks_go_on_without(gw, key, vendors, model, thread):
+    c = CALLERS["messages"]
+    before = vendors.count
+    a = c.post(gw, key, c.body(model, [user("hi")], thread=thread))
+    assert a.status == 400 and c.read_error(a)[0] == "invalid_request_error" and vendors.count == before
+    assert a.json()["error"]["details"] == {"error_code": "thread_unsupported_request"}
+
+
 # ---------------------------------------------------------------- the same dialect on both sides
 
 OWN = {

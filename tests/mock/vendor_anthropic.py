@@ -31,7 +31,7 @@ class Anthropic(Vendor):
     words = {"toolong": "prompt is too long: 200001 tokens > 200000 maximum", "policy": "Output blocked by content filtering policy"}
 
     def authorized(self, req):
-        need(req.headers.get("anthropic-version") == "2023-06-01", "anthropic-version: header is required")
+        need(req.headers.get("anthropic-version") in ("2023-06-01", "2026-10-21"), "anthropic-version: header is required")
         need(req.headers.get("content-type", "").startswith("application/json"), "content-type: must be application/json")
         return req.headers.get("x-api-key") == self.key and "authorization" not in req.headers
 
@@ -39,7 +39,8 @@ class Anthropic(Vendor):
         return req.json.get("model")
 
     def error(self, status, message, kind=None, param=None):
-        return {"type": "error", "error": {"type": KINDS.get(status, "api_error"), "message": message}, "request_id": "req_up_anthropic"}
+        details = {"details": {"error_code": kind}} if kind else {}
+        return {"type": "error", "error": {"type": KINDS.get(status, "api_error"), "message": message, **details}, "request_id": "req_up_anthropic"}
 
     def error_headers(self, status):
         return {"request-id": "req_up_anthropic"}
@@ -63,6 +64,7 @@ class Anthropic(Vendor):
 
     def read(self, body, do):
         lax = "lax" in do
+        need("thread" not in body, "This organization's settings don't go with `thread`.", kind="thread_unsupported_request")
         only(body, ALLOWED, "request", lax)
         ask = Ask(model=text_of(body.get("model"), "model"), stream=body.get("stream") is True)
         need("max_tokens" in body, "max_tokens: Field required")

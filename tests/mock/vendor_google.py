@@ -23,6 +23,25 @@ FINISH = {"stop": "STOP", "tools": "STOP", "length": "MAX_TOKENS", "filter": "SA
 PLACEHOLDER = "skip_thought_signature_validator"  # base64 as it stands
 
 
+def camel(name):
+    head, *rest = name.split("_")
+    return head + "".join(w[:1].upper() + w[1:] for w in rest) if rest and head else name
+
+
+def renamed(v, own=False):
+    """Google's servers take snake_case, too; own: names that are the caller's (arguments, schemas)."""
+    if isinstance(v, list):
+        return [renamed(x, own) for x in v]
+    if not isinstance(v, dict) or own:
+        return v
+    theirs = ("args", "response", "parametersJsonSchema", "responseJsonSchema", "labels")
+    out = {camel(k): renamed(x, camel(k) in theirs) for k, x in v.items()}
+    for k in ("properties",):
+        if k in v:
+            out[k] = {name: renamed(x) for name, x in v[k].items()}
+    return out
+
+
 def strict_parts(p, where):
     data = [k for k in p if k not in ("thought", "thoughtSignature")]
     need(len(data) == 1 and data[0] in ("text", "inlineData", "fileData", "functionCall", "functionResponse"), f"{where}: required oneof field 'data' must have one initialized field, got {list(p)}")
@@ -106,6 +125,7 @@ class Gemini(Vendor):
     # ------------------------------------------------------------ the request
 
     def read(self, body, model, do):
+        body = renamed(body)
         only(body, self.allowed, "Invalid JSON payload received. Unknown name", "lax" in do)
         ask = Ask(model=model)
         system = body.get("systemInstruction")
@@ -121,7 +141,7 @@ class Gemini(Vendor):
         for t in body.get("tools") or []:
             only(t, {"functionDeclarations"}, "tools")
             for f in t["functionDeclarations"]:
-                only(f, {"name", "description", "parameters", "parametersJsonSchema"}, "functionDeclarations")
+                only(f, {"name", "description", "parameters", "parametersJsonSchema", "response", "responseJsonSchema"}, "functionDeclarations")
                 need(not ("parameters" in f and "parametersJsonSchema" in f), "functionDeclarations: both parameters and parametersJsonSchema")
                 bad = keywords(f.get("parameters") or {}) - OPENAPI
                 need(not bad, f"Invalid JSON payload received. Unknown name {sorted(bad)} at 'tools[0].function_declarations[0].parameters'")
@@ -170,7 +190,7 @@ class Gemini(Vendor):
         if "thoughtSignature" in p:
             what = json.dumps(p["functionCall"].get("args") or {}, sort_keys=True) if kind == "functionCall" else "a text"
             if p["thoughtSignature"] != PLACEHOLDER:
-                check_signature("google", what, p["thoughtSignature"])
+                check_signature("google", what, p["thoughtSignature"].replace("-", "+").replace("_", "/"))
         if kind == "inlineData":
             only(p[kind], {"mimeType", "data"}, where)
             ask.media.append((p[kind]["mimeType"], sniffed(unbase64(p[kind]["data"], where), p[kind]["mimeType"], where)))
@@ -186,7 +206,7 @@ class Gemini(Vendor):
 
     def read_contents(self, ask, contents):
         need(isinstance(contents, list) and contents, "GenerateContentRequest.contents: contents is not specified")
-        calls, role = [], None
+        calls, role, contents = [], None, self.merged(contents)
         for i, c in enumerate(contents):
             where = f"contents[{i}]"
             only(c, {"role", "parts"}, where)
@@ -199,12 +219,23 @@ class Gemini(Vendor):
         ask.turns = len(contents)
         need(role == "user" and not calls, "Please ensure that function call turn is followed by the function responses")
 
+    @staticmethod
+    def merged(contents):
+        """Neighbours of the same role are one turn to Google."""
+        out = []
+        for c in contents:
+            if out and isinstance(c.get("parts"), list) and c.get("role", "user") == out[-1].get("role", "user"):
+                out[-1] = {**out[-1], "parts": out[-1]["parts"] + c["parts"]}
+            else:
+                out.append(c)
+        return out
+
     def read_turn(self, ask, parts, texts, role, calls, where, last):
         responses = [p["functionResponse"] for p in parts if "functionResponse" in p]
         if role == "user":
             need(len(responses) == len(calls), f"{where}: Please ensure that the number of function response parts is equal to the number of function call parts of the function call turn.")
             need([r["name"] for r in responses] == [c["name"] for c in calls], f"{where}: function responses are not in the order of their calls")
-            need(all(r.get("id") == c.get("id") for r, c in zip(responses, calls)), f"{where}: functionResponse.id differs from its call's")
+            need(all(r.get("id") in (None, c.get("id")) for r, c in zip(responses, calls)), f"{where}: functionResponse.id differs from its call's")
             ask.results = [(r["name"], r["response"].get("output") or r["response"].get("result") or r["response"].get("error") or json.dumps(r["response"]), "error" in r["response"]) for r in responses]
             ask.results = [(n, t if isinstance(t, str) else json.dumps(t), e) for n, t, e in ask.results]
             if "".join(texts):
