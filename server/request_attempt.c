@@ -6,6 +6,7 @@
  * the ledger is begun before anything is sent, so that a worker's death in between is recorded, too. */
 #include "answer.h"
 #include "clock.h"
+#include "credential.h"
 #include "health.h"
 #include "log.h"
 #include "relay.h"
@@ -135,12 +136,26 @@ static int make_again(struct attempt *a)
     return 0;
 }
 
+/* A fetched credential (a token, a role's keys) was refused, though it should have held longer: once more with
+ * a fresh one. Nothing was done for the first call. */
+static bool renewed(struct attempt *a)
+{
+    if (a->head->status != 401 || !a->dialect->prepare || a->conf->has_key || a->conf->access_key_env)
+        return false;
+    credential_refused(a->conf);
+    upstream_end(&a->up);
+    a->r->attempts++;
+    return true;
+}
+
 static enum step exchange(struct attempt *a, struct failure *f)
 {
     struct request *r = a->r;
     struct error err = {""};
     enum upstream_result res = prepare_and_call(a, &err);
     if (res == UPSTREAM_OK && translate_no_responses(a) && make_again(a) == 0)
+        res = prepare_and_call(a, &err);
+    if (res == UPSTREAM_OK && renewed(a))
         res = prepare_and_call(a, &err);
     enum step step = STEP_DONE;
     if (res == UPSTREAM_OK) {
