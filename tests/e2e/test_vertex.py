@@ -248,6 +248,7 @@ def test_token_refused(vertex, cloud):
     cloud.tokens.clear()  # revoked at the provider
     renewed = gw.chat(key, "pear")
     assert renewed.status == 200 and renewed.headers["x-aigw-attempts"] == "2"
+    assert cloud.asked == 2
     assert_nothing_leaked(gw, cloud, [renewed])
 
 
