@@ -200,7 +200,7 @@ class Gemini(Vendor):
         if kind in ("functionCall", "functionResponse"):
             tool_name(p[kind].get("name"), 128)
             member = "args" if kind == "functionCall" else "response"
-            only(p[kind], {"name", member} | ({"id"} if "gemini-3" in ask.model else set()), where)
+            only(p[kind], {"name", member, "id"}, where)
             need(isinstance(p[kind].get(member, {} if member == "args" else None), dict), f"{where}.{member}: must be a Struct, got {json.dumps(p[kind].get(member))}")
         return p.get("text", "") if not p.get("thought") else ""
 

@@ -1,6 +1,7 @@
-"""Runs the vendors' official SDKs, unmodified, against a gateway in front of the mock upstream.
+"""Runs the vendors' official SDKs, unmodified, against a gateway in front of the mock upstream, and agents' frameworks against one
+in front of the vendors' mocks.
 
-    run.py            installs the packages into tests/sdk/.cache (PyPI, npm), runs every suite
+    run.py [WORD…]    installs the packages into tests/sdk/.cache (PyPI, npm), runs every suite (whose name holds a word)
 
 A suite prints "ok NAME" or "not ok NAME: why" for each case. Where a registry does not answer (or node is missing) its suite
 counts as skipped. The last line is "N passed, N failed, N skipped".
@@ -19,9 +20,21 @@ sys.path[:0] = [os.path.join(HERE, "..", "e2e"), os.path.join(HERE, "..", "mock"
 
 from gateway import Gateway  # noqa: E402
 from upstream import Upstream  # noqa: E402
+from vendors import Vendors  # noqa: E402
 
-PYTHON_PACKAGES = ["openai>=1.50"]
-NODE_PACKAGES = ["openai@latest"]
+# suite → folder in .cache, packages, what can be imported then (node: which folders are there)
+PYTHON = {
+    "openai_python.py": ("python", ["openai>=1.50"], "openai"),
+    "agents_python.py": (
+        "agents",
+        ["openai", "anthropic", "google-genai", "langchain-openai", "langchain-anthropic", "langchain-google-genai", "openai-agents"],
+        "openai, anthropic, google.genai, langchain_openai, langchain_anthropic, langchain_google_genai, agents",
+    ),
+}
+NODE = {
+    "openai_node.mjs": ["openai"],
+    "agents_node.mjs": ["ai", "zod", "@ai-sdk/openai", "@ai-sdk/anthropic", "@ai-sdk/google", "@anthropic-ai/sdk", "@google/genai"],
+}
 
 
 def quiet(cmd, limit=240, **kw):
@@ -31,71 +44,79 @@ def quiet(cmd, limit=240, **kw):
         return False
 
 
-def python_with_packages():
-    """A Python's command line that can import the packages; None: PyPI does not answer."""
-    target = os.path.join(CACHE, "python")
+def python_with(suite):
+    """A Python's command line that can import the suite's packages; None: PyPI does not answer."""
+    folder, packages, imports = PYTHON[suite]
+    target = os.path.join(CACHE, folder)
     for python in (sys.executable, shutil.which("python3")):
         env = dict(os.environ, PYTHONPATH=target)
-        if python and quiet([python, "-c", "import openai"], env=env):
-            return python, env
-        install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--target", target, *PYTHON_PACKAGES]
-        if python and quiet(install) and quiet([python, "-c", "import openai"], env=env):
-            return python, env
+        if python and quiet([python, "-c", f"import {imports}"], env=env):
+            return [python], env
+        install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--target", target, *packages]
+        if python and quiet(install) and quiet([python, "-c", f"import {imports}"], env=env):
+            return [python], env
     return None
 
 
-def node_with_packages():
+def node_with(suite):
     target = os.path.join(CACHE, "node")
     os.makedirs(target, exist_ok=True)
     if not shutil.which("node") or not shutil.which("npm"):
         return None
-    have = os.path.exists(os.path.join(target, "node_modules", "openai", "package.json"))
-    if not have and not quiet(["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", target, *NODE_PACKAGES], cwd=target):
+    have = all(os.path.exists(os.path.join(target, "node_modules", *p.split("/"), "package.json")) for p in NODE[suite])
+    latest = [p + "@latest" for p in NODE[suite]]
+    if not have and not quiet(["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", target, *latest], cwd=target):
         return None
     # modules are found from the importing file upwards: the suites are copied beside node_modules
-    for f in glob.glob(os.path.join(HERE, "*.mjs")):
-        shutil.copy(f, target)
-    return target
+    shutil.copy(os.path.join(HERE, suite), target)
+    return ["node"], os.environ
 
 
-def main():
+def run(suite, env, results):
+    found = python_with(suite) if suite in PYTHON else node_with(suite)
+    if not found:
+        print(f"skipped {suite}: its registry does not answer, or its language is not installed")
+        results["skipped"] += 1
+        return
+    cmd, base = found
+    p = subprocess.run([*cmd, os.path.join(HERE if suite in PYTHON else os.path.join(CACHE, "node"), suite)], env={**base, **env}, capture_output=True, text=True, timeout=600)
+    lines = p.stdout.splitlines()
+    passed, failed = sum(x.startswith("ok ") for x in lines), sum(x.startswith("not ok ") for x in lines)
+    if (p.returncode != 0 or not passed) and not failed:
+        failed = 1
+    told = lines if len(lines) < 60 else [x for x in lines if not x.startswith("ok ")] + [f"{passed} ok"]
+    print(f"{suite}:\n  " + "\n  ".join(told) + ("\n" + p.stderr if failed else ""), flush=True)
+    results["passed"] += passed
+    results["failed"] += failed
+
+
+def main(words):
+    assert {*PYTHON, *NODE} == {os.path.basename(f) for f in glob.glob(os.path.join(HERE, "*_python.py")) + glob.glob(os.path.join(HERE, "*_node.mjs"))}
     results = {"passed": 0, "failed": 0, "skipped": 0}
-    python, node = python_with_packages(), node_with_packages()
     folder = tempfile.mkdtemp(prefix="aigw-sdk-")
     upstream = Upstream(key="sk-upstream-secret").start()
-    gw = Gateway(os.path.join(folder, "gw"), upstream.port, extra="timeouts = { first_byte_ms = 5000; };").start()
-    try:
-        env = {
-            "AIGW_URL": f"http://127.0.0.1:{gw.port}/v1",
-            "AIGW_KEY": gw.make_key(name="sdk")["key"],
-            "AIGW_LIMITED_KEY": gw.make_key(name="limited", rpm=1)["key"],
-            "AIGW_UPSTREAM": f"http://127.0.0.1:{upstream.port}/stats",
-        }
-        suites = []
-        for f in sorted(glob.glob(os.path.join(HERE, "*_python.py"))):
-            suites.append((f, [python[0], f] if python else None, python[1] if python else {}))
-        for f in sorted(glob.glob(os.path.join(HERE, "*_node.mjs"))):
-            suites.append((f, ["node", os.path.join(node, os.path.basename(f))] if node else None, os.environ))
-        for name, cmd, base in suites:
-            if not cmd:
-                print(f"skipped {os.path.basename(name)}: its registry does not answer, or its language is not installed")
-                results["skipped"] += 1
-                continue
-            p = subprocess.run(cmd, env={**base, **env}, capture_output=True, text=True, timeout=300)
-            lines = p.stdout.splitlines()
-            passed, failed = sum(x.startswith("ok ") for x in lines), sum(x.startswith("not ok ") for x in lines)
-            if p.returncode != 0 and not failed:
-                failed = 1
-            print(f"{os.path.basename(name)}:\n  " + "\n  ".join(lines) + ("\n" + p.stderr if failed else ""))
-            results["passed"] += passed
-            results["failed"] += failed
-    finally:
-        gw.stop()
-        gw.clean()
-        upstream.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with Vendors(os.path.join(folder, "vendors")) as vendors:
+        plain = Gateway(os.path.join(folder, "gw"), upstream.port, extra="timeouts = { first_byte_ms = 5000; };").start()
+        many = Gateway(os.path.join(folder, "many"), upstream.port, env=vendors.env(), **vendors.parts()).start()
+        try:
+            env = {
+                "AIGW_URL": f"http://127.0.0.1:{plain.port}/v1",
+                "AIGW_KEY": plain.make_key(name="sdk")["key"],
+                "AIGW_LIMITED_KEY": plain.make_key(name="limited", rpm=1)["key"],
+                "AIGW_UPSTREAM": f"http://127.0.0.1:{upstream.port}/stats",
+            }
+            agents = {"AIGW_ROOT": f"http://127.0.0.1:{many.port}", "AIGW_KEY": many.make_key(name="agents")["key"]}
+            for suite in sorted([*PYTHON, *NODE]):
+                if not words or any(w in suite for w in words):
+                    run(suite, agents if suite.startswith("agents") else env, results)
+        finally:
+            for gw in (plain, many):
+                gw.stop()
+                gw.clean()
+            upstream.stop()
+            shutil.rmtree(folder, ignore_errors=True)
     print("{passed} passed, {failed} failed, {skipped} skipped".format(**results))
     return 1 if results["failed"] else 0
 
 
-sys.exit(main())
+sys.exit(main(sys.argv[1:]))
