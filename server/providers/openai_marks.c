@@ -24,6 +24,8 @@ static const struct str names[OPENAI_MARKS] = {
     [MARK_NAME] = STR("\"name\""),
     [MARK_ANNOTATIONS] = STR("\"annotations\""),
     [MARK_IMAGES] = STR("\"images\""),
+    [MARK_ROLE] = STR("\"role\""),
+    [MARK_ID] = STR("\"id\""),
 };
 
 /* The only one that it may be, by its first letters; -1: none. At least four bytes are at p. */
@@ -37,6 +39,8 @@ static inline int candidate(const char *p, const char *end)
     case 'a':
         return p[2] == 'r' ? MARK_ARGUMENTS : p[2] == 'n' ? MARK_ANNOTATIONS : -1;
     case 'r':
+        if (p[2] == 'o')
+            return MARK_ROLE;
         return end - p > 10 && p[10] == '"' ? MARK_REASONING_SHORT : MARK_REASONING;
     case 'd':
         return MARK_DELTA;
@@ -45,7 +49,7 @@ static inline int candidate(const char *p, const char *end)
     case 'e':
         return MARK_ERROR;
     case 'i':
-        return p[2] == 'n' ? MARK_INDEX : p[2] == 'm' ? MARK_IMAGES : -1;
+        return p[2] == 'n' ? MARK_INDEX : p[2] == 'd' ? MARK_ID : p[2] == 'm' ? MARK_IMAGES : -1;
     case 'f':
         return MARK_FINISH;
     case 'n':

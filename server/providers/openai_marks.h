@@ -23,6 +23,8 @@ enum openai_mark {
     MARK_NAME,
     MARK_ANNOTATIONS,
     MARK_IMAGES,
+    MARK_ROLE,
+    MARK_ID,
     OPENAI_MARKS
 };
 

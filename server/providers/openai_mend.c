@@ -120,11 +120,16 @@ bool openai_is_suspicious(struct openai_pass *p, const struct openai_marks *m, c
     bool calls = has_list(m, MARK_TOOL_CALLS, end),
          chunk = m->name[MARK_DELTA] || m->name[MARK_FINISH] || content || calls;
     p->any_call |= calls;
+    p->any_role |= m->name[MARK_ROLE] != NULL;
+    p->no_roles |= chunk && !p->any_role;
+    if (p->no_roles && chunk)
+        return true;
     if (m->count[MARK_INDEX] == 0 && chunk)
         return true;
     if (content && content < end && *content == '[')
         return true;
-    if (calls && (p->renumbers || m->name[MARK_NAME] || m->count[MARK_INDEX] <= m->count[MARK_ARGUMENTS] ||
+    if (calls && (p->renumbers || m->name[MARK_NAME] || m->count[MARK_ID] > 1 ||
+                  m->count[MARK_INDEX] <= m->count[MARK_ARGUMENTS] ||
                   (arguments && arguments < end && *arguments != '"')))
         return true;
     if (has_list(m, MARK_ANNOTATIONS, end) || has_list(m, MARK_IMAGES, end))
@@ -249,6 +254,16 @@ static void mend_new_call(struct edits *e, struct json_value call, struct passed
         edit(e, type.raw, STR("\"function\""));
 }
 
+/* Joined with what was told before, an id or name that is told again would be another one. */
+static void mend_known_call(struct edits *e, const struct passed_call *known, struct json_value id,
+                            struct json_value name)
+{
+    if (known->id.n > 0 && id.type == JSON_STRING && id.raw.n > 2)
+        edit(e, id.raw, STR("null"));
+    if (known->named && name.type == JSON_STRING && name.raw.n > 2)
+        edit(e, name.raw, STR("null"));
+}
+
 static void mend_call(struct edits *e, struct openai_pass *p, uint32_t choice, struct json_value call,
                       bool whole)
 {
@@ -266,8 +281,11 @@ static void mend_call(struct edits *e, struct openai_pass *p, uint32_t choice, s
     struct passed_call *known = whole ? NULL : find_call(p, choice, told, id, v[NAME].type == JSON_STRING);
     if (!known && (known = add_call(e->r, p, choice, told, id)) != NULL)
         mend_new_call(e, call, known, v[ID]);
+    else if (known)
+        mend_known_call(e, known, v[ID], v[NAME]);
     if (!known)
         return;
+    known->named |= v[NAME].type == JSON_STRING && v[NAME].raw.n > 2;
     struct str index = arena_printf(e->r->arena, "%u", known->index);
     if (!whole && v[INDEX].type == JSON_ABSENT)
         insert_member(e, call, "index", index);
@@ -366,6 +384,17 @@ static void mend_delta(struct edits *e, struct json_value choice, struct json_va
         insert_member(e, choice, "delta", instead);
 }
 
+/* A choice's first chunk names the role. */
+static void mend_role(struct edits *e, struct openai_pass *p, uint32_t choice, struct json_value delta)
+{
+    uint64_t bit = choice < 64 ? UINT64_C(1) << choice : 0;
+    if (!p->no_roles || delta.type != JSON_OBJECT || !bit || (p->begun & bit))
+        return;
+    p->begun |= bit;
+    if (json_member(delta, "role").type == JSON_ABSENT)
+        insert_member(e, delta, "role", STR("\"assistant\""));
+}
+
 static void mend_choice(struct edits *e, struct openai_pass *p, struct json_value choice, uint32_t place,
                         bool whole, bool *broke_off)
 {
@@ -381,8 +410,10 @@ static void mend_choice(struct edits *e, struct openai_pass *p, struct json_valu
         index = place;
     bool called = called_before(p, (uint32_t)index);
     mend_message(e, p, (uint32_t)index, v[whole ? MESSAGE : DELTA], whole, &called);
-    if (!whole)
+    if (!whole) {
+        mend_role(e, p, (uint32_t)index, v[DELTA]);
         mend_delta(e, choice, v[DELTA], v[MESSAGE]);
+    }
     if (v[FINISH].type == JSON_STRING)
         mend_finish(e, called, v[FINISH], broke_off);
 }

@@ -11,6 +11,7 @@
 struct passed_call {
     uint32_t choice, index;
     int64_t told; /* the provider's index; -1: none */
+    bool named;
     struct str id;
 };
 
@@ -19,6 +20,9 @@ struct openai_pass {
     unsigned deviations;
     bool any_call;  /* a tool call has been seen */
     bool renumbers; /* the provider's indices are not the caller's */
+    bool any_role;  /* a chunk has named the role, as it should */
+    bool no_roles;  /* chunks come that have not */
+    uint64_t begun; /* of the first choices: the role has been told */
     struct passed_call *calls;
     uint32_t n_calls;
     uint32_t listed[2][4]; /* annotations and images so far, of the first choices */

@@ -12,16 +12,6 @@
 static struct translation t;
 static struct provider_call call;
 
-static void begin(const char *type, bool stream, bool wants_usage)
-{
-    translation_init(&t, EP_CHAT, type);
-    t.r.stream = stream;
-    t.r.wants_usage = wants_usage;
-    t.r.match.rest = STR("/chat/completions");
-    t.r.body = STR("{\"model\":\"caller-model\"}");
-    assert_int_equal(t.provider->build(&t.r, &t.conf, STR("m"), &call, &t.f), 0);
-}
-
 static int down(void **state)
 {
     (void)state;
@@ -45,6 +35,18 @@ static struct stream_event event(const char *data)
 {
     struct sse_event ev = {.raw = str_of(data), .data = str_of(data), .has_data = true};
     return t.provider->read_event(&t.r, &ev);
+}
+
+static void begin(const char *type, bool stream, bool wants_usage)
+{
+    translation_init(&t, EP_CHAT, type);
+    t.r.stream = stream;
+    t.r.wants_usage = wants_usage;
+    t.r.match.rest = STR("/chat/completions");
+    t.r.body = STR("{\"model\":\"caller-model\"}");
+    assert_int_equal(t.provider->build(&t.r, &t.conf, STR("m"), &call, &t.f), 0);
+    if (stream) /* as most streams begin */
+        assert_str(event("{\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}").instead, "");
 }
 
 /* ---- events */
@@ -150,6 +152,32 @@ static void calls_are_numbered_anew(void **state)
     begin("openai", true, false);
     assert_str(event(CALL("1", "a", "f")).instead, "data: " CALL("0", "a", "f") "\n\n");
     assert_str(event(MORE("1")).instead, "data: " MORE("0") "\n\n");
+}
+
+/* What is told twice would be joined: "ff". */
+static void a_call_is_named_once(void **state)
+{
+    (void)state;
+    begin("openai", true, false);
+    assert_str(event(CALL("0", "a", "f")).instead, "");
+    assert_str(
+        event(CALL("0", "a", "f")).instead,
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":null,\"type\":"
+        "\"function\",\"function\":{\"name\":null,\"arguments\":\"\"}}]}}]}\n\n");
+}
+
+static void a_choice_begins_with_its_role(void **state)
+{
+    (void)state;
+    translation_init(&t, EP_CHAT, "mistral");
+    t.r.stream = true;
+    t.r.match.rest = STR("/chat/completions");
+    t.r.body = STR("{}");
+    assert_int_equal(t.provider->build(&t.r, &t.conf, t.r.model, &call, &t.f), 0);
+    assert_str(
+        event("{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}").instead,
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"a\"}}]}\n\n");
+    assert_str(event("{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"b\"}}]}").instead, "");
 }
 
 /* The official SDK's stream helper joins arrays by index, and gives up where the second piece has none. */
@@ -407,6 +435,8 @@ int main(void)
         cmocka_unit_test_teardown(what_sdks_could_not_read_is_mended, down),
         cmocka_unit_test_teardown(a_call_gets_index_id_and_type, down),
         cmocka_unit_test_teardown(calls_are_numbered_anew, down),
+        cmocka_unit_test_teardown(a_call_is_named_once, down),
+        cmocka_unit_test_teardown(a_choice_begins_with_its_role, down),
         cmocka_unit_test_teardown(later_annotations_get_an_index, down),
         cmocka_unit_test_teardown(usage_is_found_where_groq_has_it, down),
         cmocka_unit_test_teardown(errors_look_like_errors, down),
