@@ -193,7 +193,7 @@ static void put_part(struct json_writer *w, const struct chat_part *p, struct st
 {
     switch (p->kind) {
     case PART_TEXT:
-        if (p->text.n > 0 || p->signature.n > 0)
+        if (p->text.n > 0)
             put_text(w, p, p->text, annotations, a);
         break;
     case PART_REFUSAL:

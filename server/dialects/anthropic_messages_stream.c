@@ -311,10 +311,12 @@ static struct str copy(struct chat_writer *cw, struct str s)
     return s.n > 0 ? arena_copy(cw->r->arena, s) : STR_NULL;
 }
 
+/* A signature behind its text (Gemini 3 sends it at the end, beside an empty one) has no place: the block has
+ * begun, and a block without text is what programs take for the answer, and Anthropic refuses in a history. */
 static void take_text(struct chat_writer *cw, struct str text, struct str signature, struct buf *out)
 {
     struct block *b = youngest(stream_of(cw));
-    if (text.n == 0 && signature.n == 0)
+    if (text.n == 0)
         return;
     /* a signature has to be told with the block's start: it gets one of its own */
     if (!b || b->kind != TEXT || signature.n > 0 || b->signature.n > 0) {

@@ -537,14 +537,17 @@ static void googles_signatures_have_a_place(void **state)
     (void)state;
     begin();
     text("a");
-    emit((struct chat_delta){.kind = DELTA_TEXT, .signature = STR("T"), .signer = SIGNER_GOOGLE});
+    emit((struct chat_delta){
+        .kind = DELTA_TEXT, .text = STR("b"), .signature = STR("T"), .signer = SIGNER_GOOGLE});
+    /* but no block that holds nothing else */
+    emit((struct chat_delta){.kind = DELTA_TEXT, .signature = STR("V"), .signer = SIGNER_GOOGLE});
     emit((struct chat_delta){.kind = DELTA_TOOL,
                              .id = STR("c"),
                              .name = STR("f"),
                              .signature = STR("U"),
                              .signer = SIGNER_GOOGLE});
     finish(FINISH_STOP);
-    assert_stream("Sp+0\"text\"~\"a\"-0+1\"text\"{\"google\":{\"thought_signature\":\"T\"}}-1"
+    assert_stream("Sp+0\"text\"~\"a\"-0+1\"text\"{\"google\":{\"thought_signature\":\"T\"}}~\"b\"-1"
                   "+2\"tool_use\"\"c\"{\"google\":{\"thought_signature\":\"U\"}}~\"{}\"-2D.");
 }
 
