@@ -85,7 +85,7 @@ static bool needs_mending(const struct conf_provider *p, unsigned deviations, st
 static int prepare_chat(struct request *r, const struct conf_provider *p, struct provider_call *call)
 {
     struct openai_pass *pass = arena_alloc(r->arena, sizeof(*pass));
-    *pass = (struct openai_pass){.deviations = openai_deviations(p)};
+    *pass = (struct openai_pass){.deviations = openai_deviations(p), .many = holds(call->body, "\"n\"")};
     r->pass = pass;
     return needs_mending(p, pass->deviations, call->body) ? openai_mend_request(r, p, &call->body, call) : 0;
 }
@@ -292,7 +292,7 @@ static uint32_t text_bytes(const struct openai_marks *m, const char *end)
 /* `"usage":null`, with the comma that goes with it; empty when it is not there, or is all there is. */
 static struct str null_usage(const struct openai_marks *m, struct str data)
 {
-    const char *end = data.p + data.n, *value = m->value[MARK_USAGE], *front = m->name[MARK_USAGE];
+    const char *end = data.p + data.n, *value = m->value[MARK_USAGE], *front = m->usage;
     if (!value || end - value < 4 || memcmp(value, "null", 4) != 0)
         return STR_NULL;
     const char *behind = skip_spaces(value + 4, end);

@@ -76,10 +76,11 @@ static inline void look(struct openai_marks *out, const char *p, const char *end
     const char *colon = skip_spaces(p + names[m].n, end);
     if (colon == end || *colon != ':')
         return;
-    if (out->count[m]++ == 0 || m == MARK_USAGE) {
-        out->name[m] = p;
+    if (out->count[m] == 0 || m == MARK_USAGE)
         out->value[m] = skip_spaces(colon + 1, end);
-    }
+    if (m == MARK_USAGE)
+        out->usage = p;
+    out->count[m] += out->count[m] < UINT16_MAX;
 }
 
 void openai_find_marks(struct str data, struct openai_marks *out)

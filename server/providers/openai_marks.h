@@ -29,9 +29,9 @@ enum openai_mark {
 };
 
 struct openai_marks {
-    const char *name[OPENAI_MARKS]; /* where its first quote is; NULL: not there */
-    const char *value[OPENAI_MARKS];
-    uint32_t count[OPENAI_MARKS];
+    const char *value[OPENAI_MARKS]; /* where the first one's value begins; NULL: there is none */
+    const char *usage;               /* where the quote of the last "usage" is */
+    uint16_t count[OPENAI_MARKS];
 };
 
 void openai_find_marks(struct str data, struct openai_marks *out);

@@ -118,17 +118,17 @@ bool openai_is_suspicious(struct openai_pass *p, const struct openai_marks *m, c
 {
     const char *content = m->value[MARK_CONTENT], *arguments = m->value[MARK_ARGUMENTS];
     bool calls = has_list(m, MARK_TOOL_CALLS, end),
-         chunk = m->name[MARK_DELTA] || m->name[MARK_FINISH] || content || calls;
+         chunk = m->count[MARK_DELTA] || m->count[MARK_FINISH] || content || calls;
     p->any_call |= calls;
-    p->any_role |= m->name[MARK_ROLE] != NULL;
+    p->any_role |= m->count[MARK_ROLE] > 0;
     p->no_roles |= chunk && !p->any_role;
-    if (p->no_roles && chunk)
+    if (p->no_roles && chunk && (p->many || p->begun == 0))
         return true;
     if (m->count[MARK_INDEX] == 0 && chunk)
         return true;
     if (content && content < end && *content == '[')
         return true;
-    if (calls && (p->renumbers || m->name[MARK_NAME] || m->count[MARK_ID] > 1 ||
+    if (calls && (p->renumbers || m->count[MARK_NAME] || m->count[MARK_ID] > 1 ||
                   m->count[MARK_INDEX] <= m->count[MARK_ARGUMENTS] ||
                   (arguments && arguments < end && *arguments != '"')))
         return true;

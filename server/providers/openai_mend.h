@@ -22,6 +22,7 @@ struct openai_pass {
     bool renumbers; /* the provider's indices are not the caller's */
     bool any_role;  /* a chunk has named the role, as it should */
     bool no_roles;  /* chunks come that have not */
+    bool many;      /* several choices may have been asked for */
     uint64_t begun; /* of the first choices: the role has been told */
     struct passed_call *calls;
     uint32_t n_calls;
