@@ -82,26 +82,33 @@ static int put_user_part(struct chat_call *c, struct json_writer *j, const struc
 
 /* ---- turns */
 
-static struct str joined(struct chat_call *c, struct str a, struct str between, struct str b)
+/* Texts of many places, to be one: in an array that grows. */
+struct texts {
+    struct chat_part *p;
+    size_t n;
+};
+
+static void add_text(struct chat_call *c, struct texts *t, struct str text)
 {
-    if (a.n == 0)
-        return b;
-    size_t n = a.n + between.n + b.n;
-    struct buf all = {.p = arena_alloc(c->arena, n), .cap = n, .max = n};
-    buf_add(&all, a);
-    buf_add(&all, between);
-    buf_add(&all, b);
-    return buf_str(&all);
+    if (text.n > 0)
+        chat_add_part(&t->p, &t->n, c->arena, PART_TEXT)->text = text;
+}
+
+static struct str joined(struct chat_call *c, const struct texts *t)
+{
+    return chat_text(t->p, t->n, STR("\n\n"), c->arena);
 }
 
 static void put_system(struct chat_call *c, struct json_writer *j)
 {
-    struct str text = STR_NULL;
+    struct texts texts = {0};
     for (size_t i = 0; i < c->in->n_messages; i++) {
         const struct chat_message *m = &c->in->messages[i];
-        if (m->role == CHAT_SYSTEM)
-            text = joined(c, text, STR("\n\n"), chat_text(m->parts, m->n_parts, STR("\n\n"), c->arena));
+        for (size_t k = 0; m->role == CHAT_SYSTEM && k < m->n_parts; k++)
+            if (m->parts[k].kind == PART_TEXT)
+                add_text(c, &texts, m->parts[k].text);
     }
+    struct str text = joined(c, &texts);
     if (text.n == 0)
         return;
     json_open(j, '{');
@@ -113,19 +120,23 @@ static void put_system(struct chat_call *c, struct json_writer *j)
 /* What a tool gave, as text; empty turns are refused there. */
 static struct str result_text(struct chat_call *c, const struct chat_part *p)
 {
-    struct str text = STR_NULL, one;
+    struct texts texts = {0};
+    struct str one;
     for (size_t i = 0; i < p->n_parts; i++) {
         const struct chat_part *part = &p->parts[i];
         if (part->kind == PART_TEXT)
-            text = joined(c, text, STR("\n\n"), part->text);
+            add_text(c, &texts, part->text);
         else if (part->kind == PART_FILE && file_text(c, part, &one))
-            text = joined(c, text, STR("\n\n"), one);
+            add_text(c, &texts, one);
         else if (part->kind == PART_IMAGE)
-            text = joined(c, text, STR("\n\n"), STR("(A picture: see the next message.)"));
+            add_text(c, &texts, STR("(A picture: see the next message.)"));
     }
-    if (text.n == 0)
-        text = STR("(nothing)");
-    return p->is_error ? joined(c, STR("Error"), STR(": "), text) : text;
+    struct str text = texts.n > 0 ? joined(c, &texts) : STR("(nothing)");
+    if (!p->is_error)
+        return text;
+    const struct chat_part error[] = {{.kind = PART_TEXT, .text = STR("Error")},
+                                      {.kind = PART_TEXT, .text = text}};
+    return chat_text(error, 2, STR(": "), c->arena);
 }
 
 static void put_result(struct chat_call *c, struct json_writer *j, const struct chat_part *p)
@@ -230,11 +241,11 @@ static void put_assistant_content(struct json_writer *j, const struct chat_messa
 
 static void put_calls(struct chat_call *c, struct json_writer *j, const struct chat_message *m)
 {
-    struct str plan = STR_NULL;
+    struct texts plan = {0};
     for (size_t i = 0; i < m->n_parts; i++)
         if (spoken(&m->parts[i]))
-            plan = joined(c, plan, STR("\n\n"), m->parts[i].text);
-    json_opt_str(j, "tool_plan", plan);
+            add_text(c, &plan, m->parts[i].text);
+    json_opt_str(j, "tool_plan", joined(c, &plan));
     json_member_open(j, "tool_calls", '[');
     for (size_t i = 0; i < m->n_parts; i++) {
         const struct chat_part *p = &m->parts[i];
