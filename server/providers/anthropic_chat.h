@@ -59,6 +59,10 @@ bool anthropic_json_wrapped(const struct chat_request *in);
 struct str anthropic_tool_name(struct str name, struct arena *a);
 struct str anthropic_tool_named(const struct chat_request *in, struct str name, struct arena *a);
 
+/* The conversation is at a point where Claude, given a budget, may think: it neither has to go on from an
+ * answer's beginning, nor is it amid calls whose signed thinking was lost. */
+bool anthropic_may_begin_thinking(const struct chat_request *in);
+
 /* A JSON schema as output_config.format and strict tools take it: every object closed, the limits that are
  * not known there told in words. schema: a valid JSON text. */
 void anthropic_put_schema(struct buf *b, struct str schema, struct arena *a);

@@ -457,6 +457,15 @@ static void put_filler(struct anthropic_body *b)
     close_turn(b);
 }
 
+/* The assistant's, with something in it that is told. A turn of unsigned thinking alone is none. */
+static bool is_assistants(const struct chat_message *m)
+{
+    for (size_t i = 0; m->role == CHAT_ASSISTANT && i < m->n_parts; i++)
+        if (is_said(&m->parts[i]))
+            return true;
+    return false;
+}
+
 int anthropic_put_turns(struct anthropic_body *b)
 {
     const struct chat_request *in = b->c->in;
@@ -464,12 +473,12 @@ int anthropic_put_turns(struct anthropic_body *b)
     if (put_system(b, at) != 0)
         return -1;
     json_member_open(&b->w, "messages", '[');
-    if (at == in->n_messages || in->messages[at].role == CHAT_ASSISTANT)
+    if (at == in->n_messages || is_assistants(&in->messages[at]))
         put_filler(b);
     for (; at < in->n_messages; at = end) {
         const struct chat_message *m = &in->messages[at];
-        bool assistant = m->role == CHAT_ASSISTANT;
-        for (end = at + 1; end < in->n_messages && (in->messages[end].role == CHAT_ASSISTANT) == assistant;)
+        bool assistant = is_assistants(m);
+        for (end = at + 1; end < in->n_messages && is_assistants(&in->messages[end]) == assistant;)
             end++;
         int rc = assistant ? put_assistant(b, m, end - at, end == in->n_messages) : put_user(b, m, end - at);
         if (rc != 0)

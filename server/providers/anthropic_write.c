@@ -144,6 +144,11 @@ static bool ends_with_assistant(const struct chat_request *in)
     return in->n_messages > 0 && in->messages[in->n_messages - 1].role == CHAT_ASSISTANT;
 }
 
+bool anthropic_may_begin_thinking(const struct chat_request *in)
+{
+    return !ends_with_assistant(in) && !loop_lost_thinking(in);
+}
+
 /* Thinking within a budget: less than max_tokens, and not together with a forced call, nor with the beginning
  * of an answer. */
 static void plan_budget(struct anthropic_body *b, struct plan *p)
@@ -158,8 +163,7 @@ static void plan_budget(struct anthropic_body *b, struct plan *p)
         p->max_tokens = p->budget + DEFAULT_MAX_TOKENS;
     if (p->budget >= p->max_tokens)
         p->budget = p->max_tokens - 1;
-    bool possible =
-        p->budget >= MIN_BUDGET && !p->forced && !ends_with_assistant(in) && !loop_lost_thinking(in);
+    bool possible = p->budget >= MIN_BUDGET && !p->forced && anthropic_may_begin_thinking(in);
     chat_take(b->c, PARAM_THINKING);
     if (!possible || (in->thinking == THINKING_BUDGET && p->budget != wanted))
         chat_adjust(b->c, PARAM_THINKING);

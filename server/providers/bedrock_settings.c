@@ -194,12 +194,13 @@ static int64_t max_tokens(const struct bedrock_body *b)
     return p->name && json_int(json_root(p->value), &n) == 0 ? n : INT64_MAX;
 }
 
-/* Anthropic wants at least 1024 tokens of thinking, and room for an answer beside it. */
+/* Anthropic wants at least 1024 tokens of thinking, and room for an answer beside it; and not at every point
+ * of a conversation. */
 static bool set_budget(struct bedrock_body *b, struct thinking *t)
 {
     enum { LEAST = 1024 };
     int64_t max = max_tokens(b), most = max == INT64_MAX ? max : max - max / 4;
-    if (most < LEAST)
+    if (most < LEAST || !anthropic_may_begin_thinking(b->c->in))
         return false;
     if (t->budget > most || t->budget < LEAST) {
         t->budget = t->budget < LEAST ? LEAST : (uint32_t)most;
