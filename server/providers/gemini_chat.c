@@ -30,6 +30,7 @@ struct writer {
     const char *role; /* of the content that is open; NULL: none */
     bool json_tool;   /* the schema is a tool's (GEMINI_JSON_TOOL) */
     bool no_format;   /* … or nobody's: another tool has to be called */
+    bool ids;         /* the model tells calls apart by ids */
 };
 
 /* ---- models */
@@ -202,7 +203,8 @@ static int put_media(struct writer *g, const struct chat_part *p)
 
 /* ---- calls and their results */
 
-/* Ids that Google didn't make are left out: calls and results then belong together by name and order. Ours
+/* Ids that Google didn't make are left out, and all of them before the third generation, which knows none:
+ * calls and results then belong together by name and order. Ours
  * are "call_" and 24 characters (as OpenAI's are), or "call_g" and a number (google_generate.c); Google's are
  * eight characters, or "call_" and digits; of whatever form in a turn that has a signature of Google's. */
 static bool is_googles_id(struct str id, bool signed_turn)
@@ -235,13 +237,14 @@ static bool is_signed_turn(const struct chat_message *m)
 }
 
 /* The id of a result is told where its call's was: the nearest earlier one. */
-static bool result_has_id(const struct chat_request *in, size_t turn, struct str id)
+static bool result_has_id(const struct writer *g, size_t turn, struct str id)
 {
+    const struct chat_request *in = g->c->in;
     while (turn-- > 0)
         for (size_t i = 0; i < in->messages[turn].n_parts; i++) {
             const struct chat_part *p = &in->messages[turn].parts[i];
             if (p->kind == PART_TOOL_CALL && str_eq(p->id, id))
-                return is_googles_id(id, is_signed_turn(&in->messages[turn]));
+                return g->ids && is_googles_id(id, is_signed_turn(&in->messages[turn]));
         }
     return false;
 }
@@ -273,9 +276,20 @@ static bool is_object(struct str text)
     return text.n > 0 && text.p[0] == '{' && json_validate(text, NULL) == 0;
 }
 
+/* All words of a result: a document that is plain text, too. */
+static struct str result_text(struct writer *g, const struct chat_part *p)
+{
+    struct chat_part *texts = arena_alloc(g->c->arena, p->n_parts * sizeof(*texts) + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < p->n_parts; i++)
+        if (p->parts[i].kind == PART_TEXT || (p->parts[i].kind == PART_FILE && p->parts[i].text.n > 0))
+            texts[n++] = (struct chat_part){.kind = PART_TEXT, .text = p->parts[i].text};
+    return chat_text(texts, n, STR("\n"), g->c->arena);
+}
+
 static void put_response(struct writer *g, const struct chat_part *p)
 {
-    struct str text = chat_text(p->parts, p->n_parts, STR("\n"), g->c->arena);
+    struct str text = result_text(g, p);
     json_name(&g->w, "response");
     if (!p->is_error && is_object(text)) {
         json_raw(&g->w, text);
@@ -314,7 +328,7 @@ static int put_result(struct writer *g, const struct chat_part *p, size_t turn)
         media |= is_media(&p->parts[i]);
     json_open(&g->w, '{');
     json_member_open(&g->w, "functionResponse", '{');
-    if (result_has_id(g->c->in, turn, p->id))
+    if (result_has_id(g, turn, p->id))
         json_member_str(&g->w, "id", p->id);
     json_member_str(&g->w, "name", p->name);
     put_response(g, p);
@@ -398,7 +412,7 @@ static int put_turn(struct writer *g, size_t turn)
         }
         open_content(g, m->role == CHAT_ASSISTANT ? "model" : "user");
         if (p->kind == PART_TOOL_CALL) {
-            put_call(g, p, is_googles_id(p->id, signed_turn), first);
+            put_call(g, p, g->ids && is_googles_id(p->id, signed_turn), first);
             first = false;
         } else if (p->kind == PART_TOOL_RESULT ? put_result(g, p, turn) != 0 : put_part(g, p) != 0)
             return -1;
@@ -787,10 +801,12 @@ static int put_members(struct writer *g)
 
 static struct writer writer_of(struct chat_call *c, bool vertex)
 {
+    unsigned generation = gemini_generation(c->model);
     return (struct writer){.c = c,
                            .w = json_writer(&c->call->room),
                            .vertex = vertex,
-                           .generation = gemini_generation(c->model)};
+                           .generation = generation,
+                           .ids = generation == 0 || generation >= 30};
 }
 
 static int finish(struct chat_call *c)
