@@ -6,6 +6,7 @@
 #include "hash.h"
 #include "json_write.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- building */
@@ -98,13 +99,8 @@ static void drop_empty_parts(struct chat_message *m)
 
 static void append_parts(struct chat_message *to, const struct chat_message *from, struct arena *a)
 {
-    struct chat_part *all = arena_alloc(a, (to->n_parts + from->n_parts) * sizeof(*all) + 1);
-    if (to->n_parts > 0)
-        memcpy(all, to->parts, to->n_parts * sizeof(*all));
-    if (from->n_parts > 0)
-        memcpy(all + to->n_parts, from->parts, from->n_parts * sizeof(*all));
-    to->parts = all;
-    to->n_parts += from->n_parts;
+    for (size_t i = 0; i < from->n_parts; i++)
+        *chat_add_part(&to->parts, &to->n_parts, a, from->parts[i].kind) = from->parts[i];
 }
 
 /* Neighbours of the same role are one turn, but for participants with different names. System messages stay
@@ -134,20 +130,40 @@ static size_t call_place(const struct chat_message *turn, struct str id)
     return SIZE_MAX;
 }
 
-/* Results first, in the order of their calls; everything else behind, in its own order. */
-static void results_first(struct chat_message *m, const struct chat_message *before)
+struct ranked {
+    size_t rank, at;
+};
+
+static int by_rank(const void *x, const void *y)
 {
-    for (size_t i = 1; i < m->n_parts; i++) { /* insertion sort: stable, and turns are short */
-        struct chat_part p = m->parts[i];
-        if (p.kind != PART_TOOL_RESULT)
-            continue;
-        size_t place = call_place(before, p.id), at = i;
-        while (at > 0 && (m->parts[at - 1].kind != PART_TOOL_RESULT ||
-                          (place != SIZE_MAX && call_place(before, m->parts[at - 1].id) > place)))
-            at--;
-        memmove(&m->parts[at + 1], &m->parts[at], (i - at) * sizeof(p));
-        m->parts[at] = p;
+    const struct ranked *a = x, *b = y;
+    if (a->rank != b->rank)
+        return a->rank < b->rank ? -1 : 1;
+    return a->at < b->at ? -1 : a->at > b->at;
+}
+
+/* Results first, in the order of their calls, those without one behind; then everything else, in its own
+ * order. */
+static void results_first(struct chat_message *m, const struct chat_message *before, struct arena *a)
+{
+    enum { BEHIND_CALLS = 1, BEHIND_RESULTS = 2 };
+    size_t calls = before ? before->n_parts : 0, n = m->n_parts;
+    bool sorted = true;
+    struct ranked *order = arena_alloc(a, n * sizeof(*order) + 1);
+    for (size_t i = 0; i < n; i++) {
+        bool result = m->parts[i].kind == PART_TOOL_RESULT;
+        size_t place = result ? call_place(before, m->parts[i].id) : SIZE_MAX;
+        order[i].rank = place != SIZE_MAX ? place : calls + (result ? BEHIND_CALLS : BEHIND_RESULTS);
+        order[i].at = i;
+        sorted &= i == 0 || order[i - 1].rank <= order[i].rank;
     }
+    if (sorted)
+        return;
+    struct chat_part *parts = arena_alloc(a, n * sizeof(*parts));
+    memcpy(parts, m->parts, n * sizeof(*parts));
+    qsort(order, n, sizeof(*order), by_rank);
+    for (size_t i = 0; i < n; i++)
+        m->parts[i] = parts[order[i].at];
 }
 
 /* A result is named after the nearest earlier call of its id. */
@@ -182,7 +198,7 @@ void chat_settle(struct chat_request *c, struct arena *a)
     for (size_t i = 0; i < c->n_messages; i++) {
         if (c->messages[i].role != CHAT_USER)
             continue;
-        results_first(&c->messages[i], i > 0 ? &c->messages[i - 1] : NULL);
+        results_first(&c->messages[i], i > 0 ? &c->messages[i - 1] : NULL, a);
         name_results(c, i);
     }
     if (!c->params[PARAM_CACHE_CONTROL].name && has_marks(c))
@@ -223,6 +239,49 @@ bool chat_data_url(struct str url, struct str *mime, struct str *data)
     const char *semicolon = head.n > 0 ? memchr(head.p, ';', head.n) : NULL;
     *mime = (struct str){head.p, semicolon ? (size_t)(semicolon - head.p) : head.n};
     *data = (struct str){comma + 1, url.n - (size_t)(comma + 1 - url.p)};
+    return true;
+}
+
+/* What of s is of base64's two alphabets; *as_it_stands: it is the standard one's, padded. */
+static bool scan_base64(struct str s, bool *as_it_stands)
+{
+    size_t n = 0, others = 0, padding = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        char ch = s.p[i];
+        if ((ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') || ch == '+' ||
+            ch == '/' || ch == '-' || ch == '_') {
+            if (padding > 0)
+                return false;
+            others += ch == '-' || ch == '_';
+            n++;
+        } else if (ch == '=')
+            padding++;
+        else if (ch == '\n' || ch == '\r' || ch == ' ' || ch == '\t')
+            others++;
+        else
+            return false;
+    }
+    *as_it_stands = others == 0 && (n + padding) % 4 == 0;
+    return n > 0 && n % 4 != 1 && padding <= 2;
+}
+
+bool chat_base64(struct str *data, struct arena *a)
+{
+    bool as_it_stands;
+    if (!scan_base64(*data, &as_it_stands))
+        return false;
+    if (as_it_stands)
+        return true;
+    char *p = arena_alloc(a, data->n + 3);
+    size_t n = 0;
+    for (size_t i = 0; i < data->n; i++) {
+        char ch = data->p[i];
+        if (!strchr("=\n\r \t", ch))
+            p[n++] = ch == '-' ? '+' : ch == '_' ? '/' : ch;
+    }
+    while (n % 4 != 0)
+        p[n++] = '=';
+    *data = (struct str){p, n};
     return true;
 }
 

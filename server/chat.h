@@ -260,6 +260,9 @@ void chat_settle(struct chat_request *c, struct arena *a);
 struct str chat_arguments(struct str arguments, struct arena *a);
 /* "data:image/png;base64,AAAA" → mime and data. False: it is no base64 data URL. */
 bool chat_data_url(struct str url, struct str *mime, struct str *data);
+/* Base64 as every provider takes it: of the standard alphabet, padded, nothing between. Both alphabets, line
+ * breaks and missing padding are mended. False: it is something else, or empty. */
+bool chat_base64(struct str *data, struct arena *a);
 /* By the first bytes of base64 data: "image/png", "application/pdf" …; empty: not known. */
 struct str chat_media_type(struct str data);
 /* A made-up id: "call_" and 24 characters that nobody else has. */

@@ -198,7 +198,7 @@ static int read_common_source(struct reading *m, const struct place *at, struct 
             return -1;
         p->data = json_text(v[S_DATA], m->a);
         p->mime = json_text(v[S_MEDIA], m->a);
-        return p->data.n > 0 ? 0 : wrong(m, at, "data", "base64 data cannot be empty");
+        return chat_base64(&p->data, m->a) ? 0 : wrong(m, at, "data", "Input should be valid base64");
     }
     if (word_is(v[S_TYPE], "url")) {
         if (need(m, at, "url", v[S_URL], JSON_STRING) != 0)

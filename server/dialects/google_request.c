@@ -151,7 +151,9 @@ static int read_inline(struct reader *g, const char *place, struct json_value v,
     google_fields(v, names, FIELDS, m, NULL, NULL);
     if (m[DATA].type != JSON_STRING)
         return wrong(g, place, "'data' must be a text of base64.");
-    p->data = google_base64(json_text(m[DATA], g->a), g->a);
+    p->data = json_text(m[DATA], g->a);
+    if (!chat_base64(&p->data, g->a))
+        return wrong(g, place, "'data' must be a text of base64.");
     p->mime = json_text(m[MIME], g->a);
     p->name = json_text(m[NAME], g->a);
     if (p->mime.n == 0)
@@ -409,8 +411,12 @@ static int read_content(struct reader *g, size_t n, struct json_value content)
     if (name.n > 0 && !model && !str_eq(name, STR("user")) && !str_eq(name, STR("function")))
         return wrong(g, here.text, "the role must be 'user' or 'model', not '" STR_FMT "'.",
                      name.n > 40 ? 40 : STR_ARG(name));
+    if (role.type != JSON_ABSENT && role.type != JSON_STRING)
+        return wrong(g, here.text, "'role' must be a text.");
     if (parts.type != JSON_ABSENT && parts.type != JSON_ARRAY && parts.type != JSON_OBJECT)
         return wrong(g, here.text, "'parts' must be a list.");
+    if (parts.type == JSON_ABSENT && content.count > (role.type == JSON_STRING))
+        return wrong(g, here.text, "'parts' is missing: what is said stands in it.");
     return read_parts(g, here.text, parts, message_of(g, model ? CHAT_ASSISTANT : CHAT_USER));
 }
 
@@ -503,6 +509,8 @@ static int read_declaration(struct reader *g, const char *place, struct json_val
     t->description = json_text(m[DESCRIPTION], g->a);
     if (t->name.n == 0)
         return wrong(g, place, "the name of the function is missing.");
+    if (m[DESCRIPTION].type != JSON_ABSENT && m[DESCRIPTION].type != JSON_STRING)
+        return wrong(g, place, "'description' must be a text.");
     if ((m[PARAMETERS].type != JSON_ABSENT && m[PARAMETERS].type != JSON_OBJECT) ||
         (m[SCHEMA].type != JSON_ABSENT && m[SCHEMA].type != JSON_OBJECT))
         return wrong(g, place, "the parameters must be a schema.");
@@ -525,6 +533,8 @@ static int read_tool(struct reader *g, size_t n, struct json_value tool)
             continue;
         if (!google_name_is(name, "functionDeclarations"))
             return refuse_feature(g, here.text, name);
+        if (v.type != JSON_ARRAY && v.type != JSON_OBJECT)
+            return wrong(g, here.text, "'functionDeclarations' must be a list.");
         size_t k = 0;
         for (size_t in = 0; google_next(v, &in, &declaration) == 1; k++)
             if (read_declaration(g, at(here.text, "functionDeclarations[%zu]", k).text, declaration) != 0)
@@ -580,6 +590,9 @@ static int read_tool_config(struct reader *g, struct json_value config)
     static const char place[] = "toolConfig.functionCallingConfig";
     struct json_value calling = google_field(config, "functionCallingConfig"),
                       names = google_field(calling, "allowedFunctionNames"), name;
+    if ((config.type != JSON_ABSENT && config.type != JSON_OBJECT) ||
+        (calling.type != JSON_ABSENT && calling.type != JSON_OBJECT))
+        return wrong(g, place, "it must be an object.");
     if (read_mode(g, place, google_field(calling, "mode")) != 0)
         return -1;
     for (size_t i = 0; json_next(names.raw, &i, NULL, &name) == 1;) {

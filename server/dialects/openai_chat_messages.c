@@ -55,16 +55,27 @@ static struct str media_type(struct str mime, struct str data)
     return is(mime, "image/jpg") ? STR("image/jpeg") : mime;
 }
 
+/* Base64 that was given: as every provider takes it, or *f. */
+static int take_data(struct openai_reading *d, struct chat_part *p, struct str data, const char *at)
+{
+    p->data = data;
+    if (!chat_base64(&p->data, d->a))
+        return reading_bad(d, at, "invalid_value", "Invalid '%s': its data is no base64.", at);
+    return 0;
+}
+
 /* url: https, or a data URL, which may as well hold a PDF. */
 static int take_url(struct openai_reading *d, struct chat_part *p, struct str url, const char *at)
 {
-    struct str mime;
+    struct str mime, data;
     if (!str_starts(url, STR("data:"))) {
         p->url = url;
         return url.n > 0 ? 0 : reading_bad(d, at, "invalid_value", "Invalid '%s': the URL is empty.", at);
     }
-    if (!chat_data_url(url, &mime, &p->data))
+    if (!chat_data_url(url, &mime, &data))
         return reading_bad(d, at, "invalid_value", "Invalid '%s': a data URL must hold base64.", at);
+    if (take_data(d, p, data, at) != 0)
+        return -1;
     p->mime = media_type(mime, p->data);
     if (str_starts(p->mime, STR("application/pdf")) || str_starts(p->mime, STR("text/")))
         p->kind = PART_FILE;
@@ -95,12 +106,11 @@ static int take_audio(struct openai_reading *d, struct chat_part *p, struct json
     if (LOOK(d, audio, paths, v, at) != 0)
         return -1;
     p->kind = PART_AUDIO;
-    p->data = text_of(d, v[0]);
-    struct str format = text_of(d, v[1]);
-    if (p->data.n == 0 || format.n == 0 || format.n > 32)
+    struct str data = text_of(d, v[0]), format = text_of(d, v[1]);
+    if (data.n == 0 || format.n == 0 || format.n > 32)
         return reading_bad_type(d, at, "an object with 'data' (base64) and 'format'");
     p->mime = arena_printf(d->a, "audio/" STR_FMT, STR_ARG(format));
-    return 0;
+    return take_data(d, p, data, at);
 }
 
 static int take_file(struct openai_reading *d, struct chat_part *p, struct json_value file, const char *at)
@@ -124,8 +134,9 @@ static int take_file(struct openai_reading *d, struct chat_part *p, struct json_
         p->kind = str_starts(p->mime, STR("image/")) ? PART_IMAGE : PART_FILE;
         return 0;
     }
-    p->data = data;
-    p->mime = chat_media_type(data);
+    if (take_data(d, p, data, at) != 0)
+        return -1;
+    p->mime = chat_media_type(p->data);
     return 0;
 }
 

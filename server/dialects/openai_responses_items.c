@@ -84,13 +84,22 @@ static int read_refusal(struct responses_reading *rd, struct content *to, const 
     return 0;
 }
 
+/* Base64, as every provider takes it. */
+static int check_data(struct responses_reading *rd, const char *member, struct chat_part *p)
+{
+    if (p->data.n > 0 && !chat_base64(&p->data, rd->a))
+        return responses_wrong(rd, "invalid_value", member, "The data is no base64.");
+    if (p->mime.n == 0)
+        p->mime = chat_media_type(p->data);
+    return 0;
+}
+
 /* A URL, or the data in it. */
-static void set_source(struct chat_part *p, struct str url)
+static int set_source(struct responses_reading *rd, struct chat_part *p, struct str url)
 {
     if (!chat_data_url(url, &p->mime, &p->data))
         p->url = url;
-    else if (p->mime.n == 0)
-        p->mime = chat_media_type(p->data);
+    return check_data(rd, "image_url", p);
 }
 
 static int read_image(struct responses_reading *rd, struct content *to, const struct json_value v[])
@@ -103,8 +112,8 @@ static int read_image(struct responses_reading *rd, struct content *to, const st
         return -1;
     if (url.n == 0 && p->file_id.n == 0)
         return missing(rd, "image_url");
-    if (url.n > 0)
-        set_source(p, url);
+    if (url.n > 0 && set_source(rd, p, url) != 0)
+        return -1;
     if (url.n > 0 && p->data.n == 0 && str_starts(url, STR("data:")))
         return responses_wrong(rd, "invalid_image_url", "image_url",
                                "The image is neither a URL nor a data URL with base64 in it.");
@@ -122,11 +131,9 @@ static int read_file(struct responses_reading *rd, struct content *to, const str
         return -1;
     if (data.n == 0 && p->url.n == 0 && p->file_id.n == 0)
         return missing(rd, "file_data");
-    if (data.n > 0 && !chat_data_url(data, &p->mime, &p->data)) {
+    if (data.n > 0 && !chat_data_url(data, &p->mime, &p->data))
         p->data = data; /* plain base64 is taken, too */
-        p->mime = chat_media_type(data);
-    }
-    return 0;
+    return check_data(rd, "file_data", p);
 }
 
 static int read_audio(struct responses_reading *rd, struct content *to, const struct json_value v[])
@@ -137,7 +144,7 @@ static int read_audio(struct responses_reading *rd, struct content *to, const st
     struct chat_part *p = add(rd, to, PART_AUDIO);
     p->data = json_text(v[P_AUDIO_DATA], rd->a);
     p->mime = str_eq(format, STR("mp3")) ? STR("audio/mp3") : STR("audio/wav");
-    return 0;
+    return check_data(rd, "input_audio.data", p);
 }
 
 static const struct {
@@ -360,8 +367,7 @@ static int read_made_image(struct responses_reading *rd, const struct json_value
         return 0;
     struct chat_part *p = add_turn(rd, CHAT_ASSISTANT, PART_IMAGE);
     p->data = data;
-    p->mime = chat_media_type(data);
-    return 0;
+    return check_data(rd, "result", p);
 }
 
 static int refuse_item(struct responses_reading *rd, struct str type)

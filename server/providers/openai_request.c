@@ -7,6 +7,7 @@
 #include "openai.h"
 
 #include "hash.h"
+#include "json_out.h"
 #include "json_write.h"
 #include "media_fetch.h"
 
@@ -175,20 +176,28 @@ static struct str call_id(struct writing *w, struct str id)
 
 /* ---- content */
 
+/* Without parameters; what is none at all is looked for in the bytes. */
 static struct str mime_of(const struct chat_part *p, const char *otherwise)
 {
-    if (p->mime.n > 0)
-        return p->mime;
+    struct str mime = p->mime;
+    const char *end = mime.n > 0 ? memchr(mime.p, ';', mime.n) : NULL;
+    if (end)
+        mime.n = (size_t)(end - mime.p);
+    mime = str_trim(mime);
+    if (is_word(mime, "/.+-"))
+        return mime;
     struct str found = chat_media_type(p->data);
-    return found.n > 0 ? found : str_of(otherwise);
+    if (found.n > 0)
+        return found;
+    return p->mime.n > 0 ? STR("application/octet-stream") : str_of(otherwise);
 }
 
-/* "data:…;base64,…" as a value: base64 needs no escapes. */
+/* "data:…;base64,…" as a value. Every reader has made sure that data is base64, which needs no escapes. */
 static void put_data_url(struct writing *w, struct str mime, struct str data)
 {
     json_raw(&w->j, STR("\"data:"));
     struct buf *out = w->j.out;
-    buf_add(out, is_word(mime, "/.+-") ? mime : STR("application/octet-stream"));
+    buf_add(out, mime);
     buf_add(out, STR(";base64,"));
     buf_add(out, data);
     buf_add_byte(out, '"');
@@ -566,7 +575,8 @@ static void put_reasoning(struct writing *w, const struct chat_message *m, size_
 /* A piece of OpenRouter's that went to the client as redacted thinking, as it came. */
 static bool is_detail(const struct chat_part *p)
 {
-    if (p->kind != PART_REDACTED || p->data.n == 0 || p->data.p[0] != '{')
+    if (p->kind != PART_REDACTED || p->data.n == 0 || p->data.p[0] != '{' ||
+        json_validate(p->data, NULL) != 0)
         return false;
     return str_starts(json_member(json_root(p->data), "type").raw, STR("\"reasoning."));
 }
@@ -626,14 +636,23 @@ static void put_said(struct writing *w, const struct chat_message *m, bool calls
         }
 }
 
-static void put_assistant(struct writing *w, const struct chat_message *m, size_t at)
+static bool shows_media(const struct chat_message *m)
+{
+    return chat_has(m->parts, m->n_parts, PART_IMAGE) || chat_has(m->parts, m->n_parts, PART_FILE) ||
+           chat_has(m->parts, m->n_parts, PART_AUDIO);
+}
+
+static int put_assistant(struct writing *w, const struct chat_message *m, size_t at)
 {
     bool calls = chat_has(m->parts, m->n_parts, PART_TOOL_CALL);
     bool said = false;
+    if (shows_media(m))
+        return chat_refuse(w->c, NULL, "%s takes no pictures, files or sound in an assistant's turn.",
+                           w->c->conf->name);
     for (size_t i = 0; i < m->n_parts; i++)
         said |= m->parts[i].kind != PART_THINKING && m->parts[i].kind != PART_REDACTED;
     if (!said) /* nothing but thinking: no turn to others */
-        return;
+        return 0;
     open_message(w, "assistant");
     put_said(w, m, calls);
     put_reasoning(w, m, at);
@@ -643,12 +662,13 @@ static void put_assistant(struct writing *w, const struct chat_message *m, size_
     else if ((w->deviations & PROVIDER_RANDOM_SEED) && at + 1 == w->in->n_messages)
         json_member_bool(&w->j, "prefix", true); /* Mistral: to be gone on with */
     close_message(w, m);
+    return 0;
 }
 
 static int put_message(struct writing *w, const struct chat_message *m, size_t at)
 {
     if (m->role == CHAT_ASSISTANT)
-        return put_assistant(w, m, at), 0;
+        return put_assistant(w, m, at);
     if (m->role == CHAT_USER)
         return put_user(w, m);
     if (!has_content(m))
@@ -677,6 +697,18 @@ static int put_messages(struct writing *w)
 
 /* ---- tools */
 
+/* They must be an object's. */
+static void put_parameters(struct writing *w, struct str schema)
+{
+    struct json_value root = json_root(schema);
+    if (root.type != JSON_OBJECT)
+        json_raw(&w->j, STR("{\"type\":\"object\",\"properties\":{}}"));
+    else if (json_member(root, "type").type != JSON_ABSENT)
+        json_raw(&w->j, schema);
+    else if (json_set_member(w->j.out, root.raw, "type", STR("\"object\"")) == 0)
+        w->j.comma = true;
+}
+
 static void put_tool(struct writing *w, const struct chat_tool *t)
 {
     json_open(&w->j, '{');
@@ -684,8 +716,8 @@ static void put_tool(struct writing *w, const struct chat_tool *t)
     json_member_open(&w->j, "function", '{');
     json_member_str(&w->j, "name", openai_tool_name(w->c->arena, t->name));
     json_opt_str(&w->j, "description", t->description);
-    json_member_raw(&w->j, "parameters",
-                    t->schema.n > 0 ? t->schema : STR("{\"type\":\"object\",\"properties\":{}}"));
+    json_name(&w->j, "parameters");
+    put_parameters(w, t->schema);
     if (t->strict >= 0)
         json_member_bool(&w->j, "strict", t->strict);
     json_close(&w->j, '}');

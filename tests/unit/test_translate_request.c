@@ -1,0 +1,327 @@
+/* Requests through the translations: what is odd but means something arrives, what means nothing is told to
+ * the caller, and no size of it costs more than it weighs. */
+#include "translate_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#define PNG "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAAA="
+
+static bool has(struct str text, const char *part)
+{
+    return text.n > 0 && memmem(text.p, text.n, part, strlen(part)) != NULL;
+}
+
+struct case_ {
+    enum endpoint endpoint;
+    const char *provider, *model, *body;
+    const char *expected, *absent; /* in what the provider gets, or in the failure's message */
+    bool refused;
+};
+
+static int run(struct translation *t, const struct case_ *c)
+{
+    translation_init(t, c->endpoint, c->provider);
+    t->r.body = str_of(c->body);
+    if (chat_read(&t->r, &t->f) != 0)
+        return -1;
+    buf_init(&t->out.room, 64 * 1024 * 1024);
+    t->call = (struct chat_call){.r = &t->r,
+                                 .arena = &t->arena,
+                                 .conf = &t->conf,
+                                 .in = t->r.chat,
+                                 .model = str_of(c->model),
+                                 .call = &t->out,
+                                 .f = &t->f};
+    return t->provider->write_chat(&t->call);
+}
+
+static void check(const struct case_ *cases, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct translation t;
+        const struct case_ *c = &cases[i];
+        int rc = run(&t, c);
+        struct str got = rc == 0 ? t.out.body : t.f.message;
+        bool right = (rc != 0) == c->refused && (!c->expected || has(got, c->expected)) &&
+                     (!c->absent || !has(got, c->absent)) &&
+                     (rc == 0 ? json_validate(got, NULL) == 0 : t.f.status == 400);
+        if (!right)
+            fail_msg("case %zu (%s): %d " STR_FMT, i, c->provider, rc, STR_ARG(got));
+        translation_fini(&t);
+    }
+}
+
+#define CHECK(cases) check(cases, sizeof(cases) / sizeof((cases)[0]))
+
+/* ---- base64 */
+
+static void base64_is_mended_or_refused(void **state)
+{
+    static const struct {
+        const char *given, *taken; /* NULL: it is none */
+    } cases[] = {
+        {"QUJD", "QUJD"},
+        {"QUJDRA==", "QUJDRA=="},
+        {"QUJDRA", "QUJDRA=="},
+        {"QU\nJD\r\n", "QUJD"},
+        {"_-8=", "/+8="},
+        {"_-8", "/+8="},
+        {" QUJDRA = = ", "QUJDRA=="},
+        {"", NULL},
+        {"=", NULL},
+        {"Q", NULL},
+        {"QUJDR", NULL},
+        {"QUJD\"", NULL},
+        {"QU=JD", NULL},
+        {"QUJD====", NULL},
+        {"{}", NULL},
+        {"caf\xc3\xa9", NULL},
+    };
+    struct arena a;
+    (void)state;
+    arena_init(&a);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct str data = str_of(cases[i].given);
+        bool taken = chat_base64(&data, &a);
+        if (taken != (cases[i].taken != NULL) || (taken && !str_eq(data, str_of(cases[i].taken))))
+            fail_msg("case %zu: %d " STR_FMT, i, taken, STR_ARG(data));
+    }
+    struct str nul = {"QU\0D", 4};
+    assert_false(chat_base64(&nul, &a));
+    arena_fini(&a);
+}
+
+/* What would end the string that it stands in. */
+#define ESCAPE "AAAA\\\"}}]}],\\\"model\\\":\\\"other"
+
+static void data_cannot_leave_its_place(void **state)
+{
+    static const struct case_ cases[] = {
+        {EP_MESSAGES, "openai", "gpt-4o",
+         "{\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image\",\"source\":{"
+         "\"type\":"
+         "\"base64\",\"media_type\":\"image/png\",\"data\":\"" ESCAPE "\"}}]}]}",
+         "messages.0.content.0.source.data", NULL, true},
+        {EP_GENERATE, "openai", "gpt-4o",
+         "{\"contents\":[{\"parts\":[{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"" ESCAPE
+         "\"}}]}]}",
+         "contents[0].parts[0].inlineData", NULL, true},
+        {EP_RESPONSES, "mistral", "mistral-large",
+         "{\"input\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_image\",\"image_url\":\"data:image/"
+         "png;base64," ESCAPE "\"}]}]}",
+         "base64", NULL, true},
+        {EP_RESPONSES, "mistral", "mistral-large",
+         "{\"input\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_file\",\"file_data\":\"" ESCAPE
+         "\"}]}]}",
+         "base64", NULL, true},
+        {EP_CHAT, "openrouter", "x",
+         "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":"
+         "\"data:image/"
+         "png;base64," ESCAPE "\"}}]}]}",
+         "messages[0].content[0].image_url", NULL, true},
+        /* a type is looked at, too */
+        {EP_MESSAGES, "openai", "gpt-4o",
+         "{\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image\",\"source\":{"
+         "\"type\":"
+         "\"base64\",\"media_type\":\"a\\\"b\",\"data\":\"" PNG "\"}}]}]}",
+         "data:image/png;base64,iVB", NULL, false},
+        /* OpenRouter's own pieces of reasoning go back as they came, when they are JSON */
+        {EP_MESSAGES, "openrouter", "x",
+         "{\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\","
+         "\"content\":[{"
+         "\"type\":\"redacted_thinking\",\"data\":\"{\\\"type\\\":\\\"reasoning.x\\\"},\\\"model\\\":"
+         "\\\"o\\\"\"},{"
+         "\"type\":\"text\",\"text\":\"a\"}]},{\"role\":\"user\",\"content\":\"r\"}]}",
+         NULL, "reasoning.x", false},
+        {EP_CHAT, "gemini", "gemini-2.5-flash",
+         "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":"
+         "\"data:image/"
+         "png;base64,iVBORw0K\\nGgoAAAAN\"}}]}]}",
+         "\"data\":\"iVBORw0KGgoAAAAN\"", NULL, false},
+    };
+    (void)state;
+    CHECK(cases);
+}
+
+/* ---- nothing is lost */
+
+#define TURN(result)                                                                                         \
+    "{\"max_tokens\":9,\"tools\":[{\"name\":\"f\",\"input_schema\":{\"type\":\"object\"}}],\"messages\":[{"  \
+    "\"role\":"                                                                                              \
+    "\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"call_" \
+    "1\","                                                                                                   \
+    "\"name\":\"f\",\"input\":{}}]},{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_"   \
+    "id\":"                                                                                                  \
+    "\"call_1\",\"content\":[" result "]}]}]}"
+#define DOCUMENT                                                                                         \
+    "{\"type\":\"document\",\"source\":{\"type\":\"text\",\"media_type\":\"text/plain\",\"data\":\"the " \
+    "words\"}}"
+#define DRAWN                                                                                             \
+    "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"draw\"}]},{\"role\":\"model\",\"parts\":[{" \
+    "\"text\":"                                                                                           \
+    "\"here\"},{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"" PNG                               \
+    "\"}}]},{\"role\":\"user\",\"parts\":[{"                                                              \
+    "\"text\":\"bluer\"}]}]}"
+
+static void nothing_is_lost(void **state)
+{
+    static const struct case_ cases[] = {
+        {EP_MESSAGES, "gemini", "gemini-2.5-flash", TURN(DOCUMENT), "\"output\":\"the words\"", NULL, false},
+        {EP_MESSAGES, "cohere", "command-a", TURN(DOCUMENT), "the words", NULL, false},
+        {EP_GENERATE, "openai", "gpt-4o", DRAWN, "assistant", NULL, true},
+        {EP_GENERATE, "mistral", "mistral-large", DRAWN, "assistant", NULL, true},
+        {EP_GENERATE, "anthropic", "claude-sonnet-4-5", DRAWN, "assistant", NULL, true},
+        {EP_GENERATE, "openai", "gpt-4o", "{\"contents\":{\"text\":\"lost\"}}", "contents[0]", NULL, true},
+        {EP_GENERATE, "openai", "gpt-4o",
+         "{\"contents\":[{\"role\":[\"user\"],\"parts\":[{\"text\":\"x\"}]}]}", "role", NULL, true},
+        {EP_GENERATE, "openai", "gpt-4o",
+         "{\"contents\":[{\"parts\":[{\"text\":\"x\"}]}],\"tools\":[{\"functionDeclarations\":\"f\"}]}",
+         "functionDeclarations", NULL, true},
+        {EP_GENERATE, "openai", "gpt-4o",
+         "{\"contents\":[{\"parts\":[{\"text\":\"x\"}]}],\"tools\":[{\"functionDeclarations\":[{\"name\":"
+         "\"f\","
+         "\"description\":7}]}]}",
+         "description", NULL, true},
+        {EP_GENERATE, "openai", "gpt-4o",
+         "{\"contents\":[{\"parts\":[{\"text\":\"x\"}]}],\"toolConfig\":{\"functionCallingConfig\":\"ANY\"}}",
+         "toolConfig.functionCallingConfig", NULL, true},
+    };
+    (void)state;
+    CHECK(cases);
+}
+
+/* ---- what providers demand */
+
+#define THOUGHT_ALONE                                                                                       \
+    "{\"input\":[{\"role\":\"user\",\"content\":\"first\"},{\"type\":\"reasoning\",\"summary\":[{\"type\":" \
+    "\"summary_text\",\"text\":\"hm\"}]},{\"role\":\"user\",\"content\":\"second\"}]}"
+#define LOST_THINKING(more)                                                                            \
+    "{\"input\":[{\"role\":\"user\",\"content\":\"q\"},{\"type\":\"function_call\",\"call_id\":\"c\"," \
+    "\"name\":\"f\","                                                                                  \
+    "\"arguments\":\"{}\"},{\"type\":\"function_call_output\",\"call_id\":\"c\",\"output\":\"r\"}],"   \
+    "\"tools\":[{"                                                                                     \
+    "\"type\":\"function\",\"name\":\"f\"}],\"reasoning\":{\"effort\":\"low\"},\"max_output_tokens\":" \
+    "8000" more "}"
+#define UNTYPED                                                                                    \
+    "{\"max_tokens\":9,\"tools\":[{\"name\":\"f\",\"input_schema\":{\"properties\":{\"a\":{}}}}]," \
+    "\"messages\":[{"                                                                              \
+    "\"role\":\"user\",\"content\":\"q\"}]}"
+
+static void providers_get_what_they_demand(void **state)
+{
+    static const struct case_ cases[] = {
+        /* a turn of nothing that is told is no turn */
+        {EP_RESPONSES, "anthropic", "claude-3-5-haiku", THOUGHT_ALONE,
+         "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"first\"},{\"type\":\"text\","
+         "\"text\":\"second\"}]}]",
+         NULL, false},
+        {EP_RESPONSES, "bedrock", "anthropic.claude-sonnet-4-5-v1:0", LOST_THINKING(""), "toolResult",
+         "\"thinking\"", false},
+        {EP_RESPONSES, "anthropic", "claude-sonnet-4-5", LOST_THINKING(""), "tool_result", "\"thinking\"",
+         false},
+        /* ids are the third generation's */
+        {EP_MESSAGES, "gemini", "gemini-2.5-flash", TURN(DOCUMENT), "functionResponse", "call_1", false},
+        {EP_MESSAGES, "gemini", "gemini-3-pro", TURN(DOCUMENT), "\"id\":\"call_1\"", NULL, false},
+        /* parameters are an object's */
+        {EP_MESSAGES, "openai", "gpt-4o", UNTYPED,
+         "\"parameters\":{\"type\":\"object\",\"properties\":{\"a\":{}}}", NULL, false},
+        {EP_MESSAGES, "bedrock", "amazon.nova-pro-v1:0", UNTYPED,
+         "{\"type\":\"object\",\"properties\":{\"a\":{}}}", NULL, false},
+    };
+    (void)state;
+    CHECK(cases);
+}
+
+/* ---- size */
+
+static void turns_grow_with_what_is_in_them(void **state)
+{
+    enum { N = 20000, MOST = 256 * 1024 * 1024 };
+    static const char *const roles[] = {"user", "assistant", "system"};
+    static const char *const providers[] = {"anthropic", "openai", "gemini", "bedrock", "cohere"};
+    (void)state;
+    for (size_t k = 0; k < sizeof(roles) / sizeof(roles[0]); k++)
+        for (size_t p = 0; p < sizeof(providers) / sizeof(providers[0]); p++) {
+            struct buf b;
+            buf_init(&b, 8 * 1024 * 1024);
+            buf_add(&b, STR("{\"messages\":["));
+            for (size_t i = 0; i < N; i++)
+                buf_printf(&b, "{\"role\":\"%s\",\"content\":\"a text\"},", roles[k]);
+            buf_add(&b, STR("{\"role\":\"user\",\"content\":\"end\"}]}"));
+            buf_add_byte(&b, '\0');
+            struct translation t;
+            struct case_ c = {EP_CHAT, providers[p], "model", b.p, NULL, NULL, false};
+            assert_int_equal(run(&t, &c), 0);
+            assert_true(t.arena.used < MOST);
+            translation_fini(&t);
+            buf_free(&b);
+        }
+}
+
+static void results_stand_in_the_order_of_their_calls(void **state)
+{
+    static const char body[] =
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"tool_calls\":["
+        "{\"id\":\"a\",\"function\":{\"name\":\"f\"}},{\"id\":\"b\",\"function\":{\"name\":\"f\"}},"
+        "{\"id\":\"c\",\"function\":{\"name\":\"f\"}}]},{\"role\":\"user\",\"content\":\"words\"},"
+        "{\"role\":\"tool\",\"tool_call_id\":\"x\",\"content\":\"4\"},"
+        "{\"role\":\"tool\",\"tool_call_id\":\"c\",\"content\":\"3\"},"
+        "{\"role\":\"tool\",\"tool_call_id\":\"a\",\"content\":\"1\"},"
+        "{\"role\":\"tool\",\"tool_call_id\":\"b\",\"content\":\"2\"}]}";
+    struct translation t;
+    struct case_ c = {EP_CHAT, "anthropic", "claude-sonnet-4-5", body, NULL, NULL, false};
+    (void)state;
+    assert_int_equal(run(&t, &c), 0);
+    const struct chat_message *m = &t.r.chat->messages[2];
+    assert_int_equal(m->n_parts, 5);
+    static const char ids[] = "abcx";
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(m->parts[i].kind, PART_TOOL_RESULT);
+        assert_int_equal(m->parts[i].id.p[0], ids[i]);
+    }
+    assert_int_equal(m->parts[4].kind, PART_TEXT);
+    translation_fini(&t);
+}
+
+/* A schema of many levels is one. */
+static void depth_is_taken(void **state)
+{
+    enum { LEVELS = 40 };
+    struct buf b;
+    (void)state;
+    buf_init(&b, 1024 * 1024);
+    buf_add(&b, STR("{\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"tools\":[{\"type\":\"function\","
+                    "\"function\":{\"name\":\"f\",\"parameters\":"));
+    for (int i = 0; i < LEVELS; i++)
+        buf_add(&b, STR("{\"type\":\"object\",\"properties\":{\"a\":"));
+    buf_add(&b, STR("{\"type\":\"string\",\"description\":\"deep\"}"));
+    for (int i = 0; i < LEVELS; i++)
+        buf_add(&b, STR("}}"));
+    buf_add(&b, STR("}}]}"));
+    buf_add_byte(&b, '\0');
+    const struct case_ cases[] = {
+        {EP_CHAT, "anthropic", "claude-sonnet-4-5", b.p, "deep", NULL, false},
+        {EP_CHAT, "gemini", "gemini-2.5-flash", b.p, "deep", NULL, false},
+        {EP_CHAT, "openai", "gpt-4o", b.p, "deep", NULL, false},
+    };
+    CHECK(cases);
+    buf_free(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(base64_is_mended_or_refused),
+        cmocka_unit_test(data_cannot_leave_its_place),
+        cmocka_unit_test(nothing_is_lost),
+        cmocka_unit_test(providers_get_what_they_demand),
+        cmocka_unit_test(turns_grow_with_what_is_in_them),
+        cmocka_unit_test(results_stand_in_the_order_of_their_calls),
+        cmocka_unit_test(depth_is_taken),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
