@@ -197,6 +197,18 @@ static bool is_array(struct str body)
     return json_root(body).type == JSON_ARRAY;
 }
 
+/* A stream that is one array: whether its last elements say that it is whole. */
+static bool array_ended(struct attempt *a, struct str body)
+{
+    struct json_value list = json_root(body), one;
+    bool finished = false;
+    for (size_t at = 0; json_next(list.raw, &at, NULL, &one) == 1;) {
+        struct sse_event ev = {.raw = one.raw, .data = one.raw, .has_data = true};
+        finished |= a->dialect->read_event(a->r, &ev).finished;
+    }
+    return finished;
+}
+
 static enum step relay_json_body(struct attempt *a, struct str body)
 {
     struct request *r = a->r;
@@ -214,6 +226,11 @@ static enum step relay_json_body(struct attempt *a, struct str body)
                  a->head->status);
         relay_note_wait(a);
         return relay_tell_failure(a, &f);
+    }
+    if (translate_array(r) && is_array(body) && !array_ended(a, body)) {
+        struct error err = {""};
+        error_set(&err, "stream ended before its last element");
+        return broken(a, UPSTREAM_CUT, &err);
     }
     struct str mended = a->dialect->mend_answer ? a->dialect->mend_answer(r, body) : STR_NULL;
     if (mended.n > 0)

@@ -1,13 +1,18 @@
 """Any dialect in, any provider out: what a caller of each sees of each vendor's models. The vendors are mock/vendors.py, who refuse
 what the real ones would."""
 
+import base64
+import http.server
 import json
+import struct
+import threading
 import time
 
 import pytest
 from callers import CALLERS, PDF, PNG, answered, events_of, results, tool, user
 from gateway import Gateway, wait_until
 from vendor_agent import TAIL, THOUGHT, fits
+from vendor_wire import vector
 from vendors import Vendors
 
 OPENAI_LIKE = ("gpt-4o", "gpt-4.1", "mistral-large", "deepseek-reasoner", "llama-3")
@@ -192,6 +197,49 @@ def test_image(gw, key, model, dialect):
     assert "[media=image/png " in got.text, got.text
 
 
+@pytest.fixture(scope="module")
+def picture_url():
+    """Of a picture that has to be fetched."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            data = base64.b64decode(PNG)
+            self.send_response(200 if self.path == "/a.png" else 404)
+            self.send_header("content-type", "image/png")
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@dialects
+@pytest.mark.parametrize("model", ("gemini-2.5-flash", "claude-opus-4-5", *BEDROCK))
+def test_image_by_url_is_fetched(gw, key, picture_url, model, dialect):
+    """For those who take only its bytes; what can't be fetched is refused, not left out."""
+    c = CALLERS[dialect]
+    if dialect == "google":
+        return  # there, such a URL is a file's at Google
+    got = c.ask(gw, key, c.body(model, [user("Look!", ("url", picture_url + "/a.png"))]))
+    assert "[media=image/png " in got.text, got.text
+    a = c.post(gw, key, c.body(model, [user("Look!", ("url", picture_url + "/none.png"))]))
+    assert a.status == 400 and "404" in c.read_error(a)[2], a.body
+
+
+@dialects
+@pytest.mark.parametrize("model", ("claude-sonnet-4-5", "gpt-4o", "command-a-03-2025"))
+def test_image_by_url_is_named(gw, key, model, dialect):
+    c = CALLERS[dialect]
+    got = c.ask(gw, key, c.body(model, [user("Look!", ("url", "https://example.com/a.png"))]))
+    assert "[media=url https://example.com/a.png]" in got.text, got.text
+
+
 @dialects
 @pytest.mark.parametrize("model", ("gpt-4o", *ANTHROPIC_LIKE, *GOOGLE_LIKE, *BEDROCK))
 def test_pdf(gw, key, model, dialect):
@@ -259,6 +307,7 @@ def test_strict_refuses_what_would_be_dropped(gw, key, vendors, dialect):
         ("chat", "gemini-2.5-flash", {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}]}),
         ("chat", "claude-sonnet-4-5", {"messages": [{"role": "wizard", "content": "x"}]}),
         ("chat", "claude-sonnet-4-5", {"messages": []}),
+        ("chat", "claude-sonnet-4-5", {"messages": [{"role": "user", "content": "x"}], "n": 2}),
         ("chat", "claude-sonnet-4-5", {"messages": "hi"}),
         ("responses", "claude-sonnet-4-5", {"input": "x", "previous_response_id": "resp_1"}),
         ("responses", "gemini-2.5-flash", {"input": "x", "tools": [{"type": "web_search"}]}),
@@ -334,6 +383,31 @@ def test_google_stream_without_sse_is_an_array(gw, key):
         chunks = a.json()
         text = "".join(p.get("text", "") for x in chunks for y in x["candidates"] for p in (y.get("content") or {}).get("parts", []))
         assert text.startswith("You said: hi") and chunks[-1]["candidates"][0]["finishReason"] == "STOP"
+
+
+@pytest.mark.parametrize("model", ("gemini-2.5-flash", "gpt-4o", "claude-sonnet-4-5", BEDROCK[1]))
+def test_array_streams_stay_json(gw, key, model):
+    """Silent, with an error midway, cut."""
+    path = "/v1beta/models/{}:streamGenerateContent"
+    body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+    a = gw.request("POST", path.format(model + "--pause350"), body, {"x-goog-api-key": key})
+    assert a.status == 200 and a.json()[-1]["candidates"][0]["finishReason"] == "STOP"
+    for word in ("midway3", "cut3", "noend"):
+        began = time.time()
+        a = gw.request("POST", path.format(f"{model}--{word}-seed3"), body, {"x-goog-api-key": key})
+        a.began = began
+        if a.status == 200:
+            assert "error" in a.json()[-1] and "finishReason" not in a.body.decode(), (word, a.body)
+            assert "cut" in row_of(gw, a)["flags"]
+        else:
+            assert a.status >= 429 and (a.json()[0] if a.body[:1] == b"[" else a.json())["error"]["message"], (word, a.body)
+
+
+@pytest.mark.parametrize("model", ("gpt-4o", "gemini-2.5-flash"))
+def test_several_answers(gw, key, model):
+    c = CALLERS["chat"]
+    a = c.post(gw, key, c.body(model, [user("hi")], n=2))
+    assert [x["index"] for x in a.json()["choices"]] == [0, 1] and all(x["message"]["content"].startswith("You said: hi") for x in a.json()["choices"])
 
 
 # ---------------------------------------------------------------- silence
@@ -555,11 +629,6 @@ def test_count_tokens(gw, key, model):
 
 @pytest.mark.parametrize("model", ("text-embedding-3-small", "gemini-embedding-001", "embed-v4.0", "amazon.titan-embed-text-v2:0"))
 def test_embeddings(gw, key, model):
-    import base64
-    import struct
-
-    from vendor_wire import vector
-
     one = model.startswith("amazon")
     texts = ["one"] if one else ["one", "zwei – 東京", "three"]
     a = gw.request("POST", "/v1/embeddings", {"model": model, "input": texts}, key=key)

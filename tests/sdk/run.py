@@ -102,13 +102,13 @@ def main(words):
             env = {
                 "AIGW_URL": f"http://127.0.0.1:{plain.port}/v1",
                 "AIGW_KEY": plain.make_key(name="sdk")["key"],
-                "AIGW_LIMITED_KEY": plain.make_key(name="limited", rpm=1)["key"],
                 "AIGW_UPSTREAM": f"http://127.0.0.1:{upstream.port}/stats",
             }
             agents = {"AIGW_ROOT": f"http://127.0.0.1:{many.port}", "AIGW_KEY": many.make_key(name="agents")["key"]}
             for suite in sorted([*PYTHON, *NODE]):
                 if not words or any(w in suite for w in words):
-                    run(suite, agents if suite.startswith("agents") else env, results)
+                    limited = {"AIGW_LIMITED_KEY": plain.make_key(name="limited", rpm=1)["key"]}
+                    run(suite, agents if suite.startswith("agents") else {**env, **limited}, results)
         finally:
             for gw in (plain, many):
                 gw.stop()
