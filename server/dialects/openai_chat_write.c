@@ -99,6 +99,15 @@ static void put_block(struct json_writer *j, int64_t index, bool redacted, struc
     json_close(j, '}');
 }
 
+/* May stand in a JSON string as it is. */
+static bool is_plain(struct str text)
+{
+    bool plain = true;
+    for (size_t i = 0; i < text.n; i++)
+        plain &= text.p[i] > ' ' && text.p[i] != '"' && text.p[i] != '\\' && text.p[i] != 0x7f;
+    return plain;
+}
+
 static void put_image(struct json_writer *j, int64_t index, struct str mime, struct str data, struct str url)
 {
     json_open(j, '{');
@@ -107,9 +116,9 @@ static void put_image(struct json_writer *j, int64_t index, struct str mime, str
     json_member_strz(j, "type", "image_url");
     json_member_open(j, "image_url", '{');
     json_name(j, "url");
-    if (data.n > 0) { /* base64 needs no escapes; megabytes of it */
+    if (data.n > 0 && is_plain(data)) { /* base64 needs no escapes; megabytes of it */
         json_raw(j, STR("\"data:"));
-        buf_add(j->out, mime.n > 0 ? mime : STR("image/png"));
+        buf_add(j->out, mime.n > 0 && is_plain(mime) ? mime : STR("image/png"));
         buf_add(j->out, STR(";base64,"));
         buf_add(j->out, data);
         buf_add_byte(j->out, '"');

@@ -105,8 +105,10 @@ static void say_image(struct reading *s, uint32_t choice, struct json_value imag
     struct str where = text_of(s, url.type == JSON_OBJECT ? json_member(url, "url") : url);
     if (where.n == 0)
         return;
-    if (!chat_data_url(where, &d.mime, &d.data))
+    if (!chat_data_url(where, &d.mime, &d.data) || !chat_base64(&d.data, s->rd->scratch)) {
+        d.data = STR_NULL;
         d.url = where;
+    }
     s->emit(s, &d);
 }
 

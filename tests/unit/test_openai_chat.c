@@ -691,8 +691,8 @@ static void calls_come_in_many_ways(void **state)
          2},
         /* all with index 0 */
         {DELTA("\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"function\":{\"name\":\"f\",\"arguments\":\"{"
-               "\\\"a\\\":1}\"}}]") DELTA(
-             "\"tool_calls\":[{\"index\":0,\"id\":\"d\",\"function\":{\"name\":\"g\",\"arguments\":\"\"}}]")
+               "\\\"a\\\":1}\"}}]") DELTA("\"tool_calls\":[{\"index\":0,\"id\":\"d\",\"function\":{\"name\":"
+                                          "\"g\",\"arguments\":\"\"}}]")
              DELTA("\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"a\\\":1}\"}}]")
                  LAST("tool_calls") DONE,
          2},
