@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Far more than any vendor takes. Each may be compared with each: allowed ones with those that there are. */
+enum { MAX_TOOLS = 4096 };
+
 /* ---- building */
 
 void chat_set_param(struct chat_request *c, enum chat_param p, const char *name, struct json_value value)
@@ -61,8 +64,9 @@ struct chat_part *chat_add_part(struct chat_part **p, size_t *n, struct arena *a
 
 struct chat_tool *chat_add_tool(struct chat_request *c, struct arena *a)
 {
-    struct chat_tool *t = GROW(c->tools, c->n_tools, a);
-    t->strict = -1;
+    c->too_many |= c->n_tools >= MAX_TOOLS;
+    struct chat_tool *t = c->too_many ? arena_alloc(a, sizeof(*t)) : GROW(c->tools, c->n_tools, a);
+    *t = (struct chat_tool){.strict = -1};
     return t;
 }
 
@@ -78,7 +82,9 @@ void chat_add_stop(struct chat_request *c, struct arena *a, struct str text)
 
 void chat_add_allowed(struct chat_request *c, struct arena *a, struct str name)
 {
-    *GROW(c->allowed, c->n_allowed, a) = name;
+    c->too_many |= c->n_allowed >= MAX_TOOLS;
+    if (!c->too_many)
+        *GROW(c->allowed, c->n_allowed, a) = name;
 }
 
 /* ---- what a request means once it is read */
@@ -121,13 +127,75 @@ static void merge(struct chat_request *c, struct arena *a)
     c->n_messages = kept;
 }
 
-/* Place of the call with that id in the assistant's turn; SIZE_MAX: it is not there. */
-static size_t call_place(const struct chat_message *turn, struct str id)
+/* The calls of all turns, in the order of their ids: a turn may have as many calls and results as fit into a
+ * body, and each result looks for its call. */
+struct call_at {
+    struct str id;
+    size_t turn, place;
+};
+
+struct calls {
+    struct call_at *list;
+    size_t n;
+};
+
+static int compare(size_t a, size_t b)
 {
-    for (size_t i = 0; turn && i < turn->n_parts; i++)
-        if (turn->parts[i].kind == PART_TOOL_CALL && str_eq(turn->parts[i].id, id))
-            return i;
-    return SIZE_MAX;
+    return a < b ? -1 : a > b;
+}
+
+static int compare_ids(struct str a, struct str b)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    int order = n > 0 ? memcmp(a.p, b.p, n) : 0;
+    return order ? order : compare(a.n, b.n);
+}
+
+static int by_id(const void *x, const void *y)
+{
+    const struct call_at *a = x, *b = y;
+    int order = compare_ids(a->id, b->id);
+    order = order ? order : compare(a->turn, b->turn);
+    return order ? order : compare(a->place, b->place);
+}
+
+static struct calls find_calls(const struct chat_request *c, struct arena *a)
+{
+    struct calls calls = {0};
+    for (size_t t = 0; t < c->n_messages; t++)
+        for (size_t i = 0; i < c->messages[t].n_parts; i++) {
+            const struct chat_part *p = &c->messages[t].parts[i];
+            if (p->kind != PART_TOOL_CALL)
+                continue;
+            *GROW(calls.list, calls.n, a) = (struct call_at){p->id, t, i};
+            c->messages[t].google_signed |= p->signature.n > 0 && p->signer == SIGNER_GOOGLE;
+        }
+    if (calls.n > 1)
+        qsort(calls.list, calls.n, sizeof(*calls.list), by_id);
+    return calls;
+}
+
+/* How many calls stand before that id's calls of that turn. */
+static size_t calls_before(const struct calls *calls, struct str id, size_t turn)
+{
+    struct call_at wanted = {.id = id, .turn = turn};
+    size_t from = 0, to = calls->n;
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (by_id(&calls->list[middle], &wanted) < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
+/* Place of the call with that id in a turn; SIZE_MAX: it is not there. */
+static size_t call_place(const struct calls *calls, struct str id, size_t turn)
+{
+    size_t i = calls_before(calls, id, turn);
+    const struct call_at *at = i < calls->n ? &calls->list[i] : NULL;
+    return at && at->turn == turn && str_eq(at->id, id) ? at->place : SIZE_MAX;
 }
 
 struct ranked {
@@ -144,15 +212,16 @@ static int by_rank(const void *x, const void *y)
 
 /* Results first, in the order of their calls, those without one behind; then everything else, in its own
  * order. */
-static void results_first(struct chat_message *m, const struct chat_message *before, struct arena *a)
+static void results_first(struct chat_request *c, size_t turn, const struct calls *all, struct arena *a)
 {
     enum { BEHIND_CALLS = 1, BEHIND_RESULTS = 2 };
-    size_t calls = before ? before->n_parts : 0, n = m->n_parts;
+    struct chat_message *m = &c->messages[turn];
+    size_t calls = turn > 0 ? c->messages[turn - 1].n_parts : 0, n = m->n_parts;
     bool sorted = true;
     struct ranked *order = arena_alloc(a, n * sizeof(*order) + 1);
     for (size_t i = 0; i < n; i++) {
         bool result = m->parts[i].kind == PART_TOOL_RESULT;
-        size_t place = result ? call_place(before, m->parts[i].id) : SIZE_MAX;
+        size_t place = result && turn > 0 ? call_place(all, m->parts[i].id, turn - 1) : SIZE_MAX;
         order[i].rank = place != SIZE_MAX ? place : calls + (result ? BEHIND_CALLS : BEHIND_RESULTS);
         order[i].at = i;
         sorted &= i == 0 || order[i - 1].rank <= order[i].rank;
@@ -166,17 +235,21 @@ static void results_first(struct chat_message *m, const struct chat_message *bef
         m->parts[i] = parts[order[i].at];
 }
 
-/* A result is named after the nearest earlier call of its id. */
-static void name_results(struct chat_request *c, size_t turn)
+/* A result belongs to the nearest earlier call of its id, and is named after it. */
+static void name_results(struct chat_request *c, size_t turn, const struct calls *all)
 {
     struct chat_message *m = &c->messages[turn];
     for (size_t i = 0; i < m->n_parts; i++) {
         struct chat_part *p = &m->parts[i];
-        for (size_t t = turn; p->kind == PART_TOOL_RESULT && p->name.n == 0 && t-- > 0;) {
-            size_t place = call_place(&c->messages[t], p->id);
-            if (place != SIZE_MAX)
-                p->name = c->messages[t].parts[place].name;
-        }
+        if (p->kind != PART_TOOL_RESULT)
+            continue;
+        size_t before = calls_before(all, p->id, turn);
+        if (before == 0 || !str_eq(all->list[before - 1].id, p->id))
+            continue;
+        size_t nearest = all->list[before - 1].turn;
+        p->called_in = &c->messages[nearest];
+        if (p->name.n == 0)
+            p->name = p->called_in->parts[call_place(all, p->id, nearest)].name;
     }
 }
 
@@ -195,11 +268,12 @@ static bool has_marks(const struct chat_request *c)
 void chat_settle(struct chat_request *c, struct arena *a)
 {
     merge(c, a);
+    struct calls calls = find_calls(c, a);
     for (size_t i = 0; i < c->n_messages; i++) {
         if (c->messages[i].role != CHAT_USER)
             continue;
-        results_first(&c->messages[i], i > 0 ? &c->messages[i - 1] : NULL, a);
-        name_results(c, i);
+        results_first(c, i, &calls, a);
+        name_results(c, i, &calls);
     }
     if (!c->params[PARAM_CACHE_CONTROL].name && has_marks(c))
         c->params[PARAM_CACHE_CONTROL] = (struct chat_param_value){"cache_control", STR("true")};
@@ -363,6 +437,8 @@ bool chat_request_has(const struct chat_request *c, enum chat_part_kind kind)
 
 const struct chat_tool *chat_tool(const struct chat_request *c, struct str name)
 {
+    if (c->too_many) /* it goes nowhere: not worth a look */
+        return c->tools;
     for (size_t i = 0; i < c->n_tools; i++)
         if (str_eq(c->tools[i].name, name))
             return &c->tools[i];

@@ -66,6 +66,8 @@ struct chat_part {
     bool is_error;        /* TOOL_RESULT */
     struct chat_part *parts; /* TOOL_RESULT: its content (TEXT, IMAGE, FILE) */
     size_t n_parts;
+    const struct chat_message
+        *called_in; /* TOOL_RESULT: its call's turn, filled by chat_settle; NULL: none */
 
     struct str cache_control; /* JSON, Anthropic's form: {"type":"ephemeral"}. On the part it stands on */
 };
@@ -75,6 +77,7 @@ struct chat_message {
     struct str name; /* OpenAI's participant name */
     struct chat_part *parts;
     size_t n_parts;
+    bool google_signed; /* a call of it has a signature of Google's (filled by chat_settle) */
 };
 
 struct chat_tool {
@@ -146,6 +149,7 @@ struct chat_request {
 
     struct chat_tool *tools;
     size_t n_tools;
+    bool too_many; /* tools, or allowed ones: chat_read refuses it */
     enum chat_choice_kind tool_choice;
     struct str tool_name; /* TOOLS_NAMED */
     struct str *allowed;  /* only these of the tools may be called (OpenAI's allowed_tools, Google's

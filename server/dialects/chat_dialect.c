@@ -32,6 +32,10 @@ int chat_read(struct request *r, struct failure *f)
                                .thinking_shown = -1};
     if (!d || d->read(r, c, f) != 0)
         return -1;
+    if (c->too_many) {
+        *f = (struct failure){.status = 400, .param = "tools", .message = STR("There are too many tools.")};
+        return -1;
+    }
     chat_settle(c, r->arena);
     r->chat = c;
     return 0;

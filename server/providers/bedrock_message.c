@@ -455,8 +455,8 @@ static int write_system_message(struct bedrock_body *b, const struct chat_messag
 int bedrock_write_system(struct bedrock_body *b)
 {
     const struct chat_request *in = b->c->in;
-    bool open = false;
-    for (size_t i = 0; i < in->n_messages && !only_system(in); i++)
+    bool open = false, all = only_system(in);
+    for (size_t i = 0; i < in->n_messages && !all; i++)
         if (in->messages[i].role == CHAT_SYSTEM && write_system_message(b, &in->messages[i], &open) != 0)
             return -1;
     if (b->plan.asked_json) {

@@ -228,25 +228,10 @@ static bool is_signed(const struct chat_part *p)
     return p->signature.n > 0 && p->signer == SIGNER_GOOGLE;
 }
 
-static bool is_signed_turn(const struct chat_message *m)
+/* The id of a result is told where its call's was. */
+static bool result_has_id(const struct writer *g, const struct chat_part *p)
 {
-    for (size_t i = 0; i < m->n_parts; i++)
-        if (m->parts[i].kind == PART_TOOL_CALL && is_signed(&m->parts[i]))
-            return true;
-    return false;
-}
-
-/* The id of a result is told where its call's was: the nearest earlier one. */
-static bool result_has_id(const struct writer *g, size_t turn, struct str id)
-{
-    const struct chat_request *in = g->c->in;
-    while (turn-- > 0)
-        for (size_t i = 0; i < in->messages[turn].n_parts; i++) {
-            const struct chat_part *p = &in->messages[turn].parts[i];
-            if (p->kind == PART_TOOL_CALL && str_eq(p->id, id))
-                return g->ids && is_googles_id(id, is_signed_turn(&in->messages[turn]));
-        }
-    return false;
+    return g->ids && p->called_in && is_googles_id(p->id, p->called_in->google_signed);
 }
 
 static void put_signature(struct writer *g, const struct chat_part *p)
@@ -319,7 +304,7 @@ static int put_result_media(struct writer *g, const struct chat_part *result)
     return 0;
 }
 
-static int put_result(struct writer *g, const struct chat_part *p, size_t turn)
+static int put_result(struct writer *g, const struct chat_part *p)
 {
     bool media = false;
     if (p->name.n == 0)
@@ -328,7 +313,7 @@ static int put_result(struct writer *g, const struct chat_part *p, size_t turn)
         media |= is_media(&p->parts[i]);
     json_open(&g->w, '{');
     json_member_open(&g->w, "functionResponse", '{');
-    if (result_has_id(g, turn, p->id))
+    if (result_has_id(g, p))
         json_member_str(&g->w, "id", p->id);
     json_member_str(&g->w, "name", p->name);
     put_response(g, p);
@@ -401,7 +386,7 @@ static int put_part(struct writer *g, const struct chat_part *p)
 static int put_turn(struct writer *g, size_t turn)
 {
     const struct chat_message *m = &g->c->in->messages[turn];
-    bool signed_turn = is_signed_turn(m), first = true;
+    bool first = true;
     for (size_t i = 0; i < m->n_parts; i++) {
         const struct chat_part *p = &m->parts[i];
         if (!has_form(p))
@@ -412,9 +397,9 @@ static int put_turn(struct writer *g, size_t turn)
         }
         open_content(g, m->role == CHAT_ASSISTANT ? "model" : "user");
         if (p->kind == PART_TOOL_CALL) {
-            put_call(g, p, g->ids && is_googles_id(p->id, signed_turn), first);
+            put_call(g, p, g->ids && is_googles_id(p->id, m->google_signed), first);
             first = false;
-        } else if (p->kind == PART_TOOL_RESULT ? put_result(g, p, turn) != 0 : put_part(g, p) != 0)
+        } else if (p->kind == PART_TOOL_RESULT ? put_result(g, p) != 0 : put_part(g, p) != 0)
             return -1;
     }
     for (size_t i = 0; i < m->n_parts && g->generation < 30; i++)

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -262,6 +263,62 @@ static void turns_grow_with_what_is_in_them(void **state)
         }
 }
 
+/* One turn of very many calls, and the results in the opposite order. */
+static struct buf calls_and_results(size_t n)
+{
+    struct buf b;
+    buf_init(&b, 16 * 1024 * 1024);
+    buf_add(&b, STR("{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"messages\":["
+                    "{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"tool_calls\":["));
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&b, "%s{\"id\":\"call_%zu\",\"function\":{\"name\":\"f\"}}", i ? "," : "", i);
+    buf_add(&b, STR("]}"));
+    for (size_t i = n; i-- > 0;)
+        buf_printf(&b, ",{\"role\":\"tool\",\"tool_call_id\":\"call_%zu\",\"content\":\"r\"}", i);
+    buf_add(&b, STR("]}"));
+    buf_add_byte(&b, '\0');
+    return b;
+}
+
+static void results_find_their_calls_quickly(void **state)
+{
+    enum { N = 20000 };
+    static const char *const providers[] = {"anthropic", "openai", "gemini", "bedrock", "cohere"};
+    struct buf b = calls_and_results(N);
+    clock_t most = 2 * CLOCKS_PER_SEC;
+    (void)state;
+    for (size_t p = 0; p < sizeof(providers) / sizeof(providers[0]); p++) {
+        struct translation t;
+        struct case_ c = {EP_CHAT, providers[p], "gemini-3-pro", b.p, NULL, NULL, false};
+        clock_t began = clock();
+        assert_int_equal(run(&t, &c), 0);
+        assert_true(clock() - began < most);
+        assert_int_equal(t.r.chat->messages[2].parts[0].id.n, strlen("call_0"));
+        translation_fini(&t);
+    }
+    buf_free(&b);
+}
+
+static void tools_have_a_maximum(void **state)
+{
+    enum { N = 5000 };
+    struct buf b;
+    struct translation t;
+    (void)state;
+    buf_init(&b, 1024 * 1024);
+    buf_add(&b, STR("{\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"tools\":["));
+    for (size_t i = 0; i < N; i++)
+        buf_printf(&b, "%s{\"type\":\"function\",\"function\":{\"name\":\"f%zu\"}}", i ? "," : "", i);
+    buf_add(&b, STR("]}"));
+    buf_add_byte(&b, '\0');
+    struct case_ c = {EP_CHAT, "openai", "gpt-4o", b.p, NULL, NULL, false};
+    assert_int_equal(run(&t, &c), -1);
+    assert_int_equal(t.f.status, 400);
+    assert_true(has(t.f.message, "too many tools"));
+    translation_fini(&t);
+    buf_free(&b);
+}
+
 static void results_stand_in_the_order_of_their_calls(void **state)
 {
     static const char body[] =
@@ -320,6 +377,8 @@ int main(void)
         cmocka_unit_test(nothing_is_lost),
         cmocka_unit_test(providers_get_what_they_demand),
         cmocka_unit_test(turns_grow_with_what_is_in_them),
+        cmocka_unit_test(results_find_their_calls_quickly),
+        cmocka_unit_test(tools_have_a_maximum),
         cmocka_unit_test(results_stand_in_the_order_of_their_calls),
         cmocka_unit_test(depth_is_taken),
     };
