@@ -389,6 +389,14 @@ static void mend(struct request *r, const struct sse_event *ev, const struct ope
         e->instead = openai_event(r, mended);
 }
 
+/* vLLM's and Mistral's, which no SDK takes for an error. */
+static bool is_error_object(const struct request *r, struct str data)
+{
+    return (str_starts(data, STR("{\"object\":\"error\"")) ||
+            str_starts(data, STR("{\"object\": \"error\""))) &&
+           r->match.endpoint != EP_NATIVE;
+}
+
 struct stream_event openai_read_event(struct request *r, const struct sse_event *ev)
 {
     struct stream_event e = {0};
@@ -397,6 +405,10 @@ struct stream_event openai_read_event(struct request *r, const struct sse_event 
         return e;
     if (str_eq(ev->data, STR("[DONE]"))) {
         e.last = true;
+        return e;
+    }
+    if (is_error_object(r, ev->data)) {
+        tell_error(r, ev->data, true, &e);
         return e;
     }
     openai_find_marks(ev->data, &m);
