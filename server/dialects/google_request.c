@@ -357,8 +357,7 @@ static int read_part(struct reader *g, const char *place, struct json_value part
         return read_call(g, at(place, "functionCall").text, v[CALL], p);
     }
     if (v[RESULT].type == JSON_OBJECT)
-        return model ? wrong(g, place, "a function's response stands in a turn of the user.")
-                     : read_result(g, at(place, "functionResponse").text, v[RESULT], p);
+        return read_result(g, at(place, "functionResponse").text, v[RESULT], p);
     if (v[DATA].type == JSON_OBJECT)
         return read_inline(g, at(place, "inlineData").text, v[DATA], p);
     if (v[FILE_DATA].type == JSON_OBJECT)
@@ -378,19 +377,6 @@ static int read_part(struct reader *g, const char *place, struct json_value part
     return 0;
 }
 
-static int read_parts(struct reader *g, const char *place, struct json_value parts, struct chat_message *m)
-{
-    struct json_value part;
-    size_t n = 0;
-    for (size_t i = 0; google_next(parts, &i, &part) == 1; n++) {
-        struct place here = at(place, "parts[%zu]", n);
-        struct chat_part *p = chat_add_part(&m->parts, &m->n_parts, g->a, PART_TEXT);
-        if (read_part(g, here.text, part, m->role == CHAT_ASSISTANT, p) != 0)
-            return -1;
-    }
-    return 0;
-}
-
 /* The message that is under way, or a new one. */
 static struct chat_message *message_of(struct reader *g, enum chat_role role)
 {
@@ -398,6 +384,27 @@ static struct chat_message *message_of(struct reader *g, enum chat_role role)
     if (n > 0 && g->out->messages[n - 1].role == role)
         return &g->out->messages[n - 1];
     return chat_add_message(g->out, g->a, role);
+}
+
+/* Results stand in a turn of the user; SDKs that call functions themselves leave them in the model's. */
+static enum chat_role role_of(enum chat_role role, struct json_value part)
+{
+    return role == CHAT_ASSISTANT && google_field(part, "functionResponse").type == JSON_OBJECT ? CHAT_USER
+                                                                                                : role;
+}
+
+static int read_turn(struct reader *g, const char *place, struct json_value parts, enum chat_role role)
+{
+    struct json_value part;
+    size_t n = 0;
+    for (size_t i = 0; google_next(parts, &i, &part) == 1; n++) {
+        struct place here = at(place, "parts[%zu]", n);
+        struct chat_message *m = message_of(g, role_of(role, part));
+        struct chat_part *p = chat_add_part(&m->parts, &m->n_parts, g->a, PART_TEXT);
+        if (read_part(g, here.text, part, m->role == CHAT_ASSISTANT, p) != 0)
+            return -1;
+    }
+    return 0;
 }
 
 static int read_content(struct reader *g, size_t n, struct json_value content)
@@ -417,7 +424,7 @@ static int read_content(struct reader *g, size_t n, struct json_value content)
         return wrong(g, here.text, "'parts' must be a list.");
     if (parts.type == JSON_ABSENT && content.count > (role.type == JSON_STRING))
         return wrong(g, here.text, "'parts' is missing: what is said stands in it.");
-    return read_parts(g, here.text, parts, message_of(g, model ? CHAT_ASSISTANT : CHAT_USER));
+    return read_turn(g, here.text, parts, model ? CHAT_ASSISTANT : CHAT_USER);
 }
 
 static bool goes_on(const struct chat_part *p, const struct chat_part *next)
@@ -488,7 +495,7 @@ static int read_instruction(struct reader *g, struct json_value v)
         parts = v; /* a part that stands for the list of one */
     if (parts.type != JSON_ARRAY && parts.type != JSON_OBJECT)
         return wrong(g, place, "it must be a content.");
-    if (read_parts(g, place, parts, m) != 0)
+    if (read_turn(g, place, parts, CHAT_SYSTEM) != 0)
         return -1;
     for (size_t i = 0; i < m->n_parts; i++)
         if (m->parts[i].kind != PART_TEXT)

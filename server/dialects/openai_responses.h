@@ -25,6 +25,10 @@ int responses_wrong(struct responses_reading *rd, const char *code, const char *
 int responses_type(struct responses_reading *rd, const char *member, const char *expected);
 /* Decoded text of an optional string (null: none). -1: it is something else. */
 int responses_text(struct responses_reading *rd, const char *member, struct json_value v, struct str *out);
+/* One of the request's tools. */
+int responses_read_tool(struct responses_reading *rd, struct json_value tool);
+/* Notes, once, what is left out because the target can do without. name: memory of the arena. */
+void responses_pass_over(struct responses_reading *rd, struct str name);
 int responses_read_input(struct responses_reading *rd, struct json_value input);
 int responses_read(struct request *r, struct chat_request *out, struct failure *f);
 

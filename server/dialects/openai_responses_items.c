@@ -221,6 +221,7 @@ enum item_member {
     I_ENCRYPTED,
     I_RESULT,
     I_SIGNATURE,
+    I_TOOLS,
     ITEM_MEMBERS
 };
 
@@ -236,6 +237,7 @@ static const char *const item_paths[ITEM_MEMBERS] = {
     [I_ENCRYPTED] = "encrypted_content",
     [I_RESULT] = "result",
     [I_SIGNATURE] = "extra_content.google.thought_signature",
+    [I_TOOLS] = "tools",
 };
 
 static int read_message(struct responses_reading *rd, const struct json_value v[])
@@ -370,6 +372,35 @@ static int read_made_image(struct responses_reading *rd, const struct json_value
     return check_data(rd, "result", p);
 }
 
+/* Tools that are added amid a conversation are there from the start. */
+static int read_more_tools(struct responses_reading *rd, const struct json_value v[])
+{
+    struct json_value tool;
+    int r = 0;
+    if (v[I_TOOLS].type != JSON_ARRAY)
+        return responses_type(rd, "tools", "an array of objects");
+    rd->sublist = "tools";
+    rd->sub_at = 0;
+    for (size_t at = 0; r == 0 && json_next(v[I_TOOLS].raw, &at, NULL, &tool) == 1; rd->sub_at++)
+        if (!chat_tool(rd->c, json_text(json_member(tool, "name"), rd->a)))
+            r = responses_read_tool(rd, tool);
+    rd->sublist = NULL;
+    return r;
+}
+
+static int read_found_tools(struct responses_reading *rd, const struct json_value v[])
+{
+    responses_pass_over(rd, STR("input.tool_search_output"));
+    return read_more_tools(rd, v);
+}
+
+/* What OpenAI's own tools left in the conversation: what the model made of it stands behind. */
+static int pass_over(struct responses_reading *rd, const struct json_value v[])
+{
+    responses_pass_over(rd, arena_printf(rd->a, "input." STR_FMT, STR_ARG(json_text(v[I_TYPE], rd->a))));
+    return 0;
+}
+
 static int refuse_item(struct responses_reading *rd, struct str type)
 {
     if (str_eq(type, STR("item_reference")))
@@ -391,6 +422,14 @@ static const struct {
     {"function_call_output", read_result},
     {"reasoning", read_reasoning},
     {"image_generation_call", read_made_image},
+    {"additional_tools", read_more_tools},
+    {"tool_search_output", read_found_tools},
+    {"tool_search_call", pass_over},
+    {"web_search_call", pass_over},
+    {"file_search_call", pass_over},
+    {"code_interpreter_call", pass_over},
+    {"mcp_list_tools", pass_over},
+    {"mcp_call", pass_over},
 };
 
 static int read_item(struct responses_reading *rd, struct json_value item)

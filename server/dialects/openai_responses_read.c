@@ -401,7 +401,22 @@ static int read_function(struct responses_reading *rd, struct json_value tool)
     return responses_text(rd, "description", v[DESCRIPTION], &t->description);
 }
 
-static int read_tool(struct responses_reading *rd, struct json_value tool)
+void responses_pass_over(struct responses_reading *rd, struct str name)
+{
+    for (size_t i = 0; i < rd->c->n_extras; i++)
+        if (str_eq(rd->c->extras[i].name, name))
+            return;
+    chat_add_extra(rd->c, rd->a, name);
+}
+
+/* OpenAI's search among the tools, which here all are told at once; not the one that the caller runs. */
+static bool is_tool_search(struct responses_reading *rd, struct str type, struct json_value tool)
+{
+    return str_eq(type, STR("tool_search")) &&
+           !str_eq(json_text(json_member(tool, "execution"), rd->a), STR("client"));
+}
+
+int responses_read_tool(struct responses_reading *rd, struct json_value tool)
 {
     if (tool.type != JSON_OBJECT)
         return responses_type(rd, NULL, "an object");
@@ -411,6 +426,8 @@ static int read_tool(struct responses_reading *rd, struct json_value tool)
                                place(rd, "type"));
     if (str_eq(type, STR("function")))
         return read_function(rd, tool);
+    if (is_tool_search(rd, type, tool))
+        return responses_pass_over(rd, STR("tools.tool_search")), 0;
     return responses_wrong(rd, "unsupported_value", "type",
                            "Tools of the type '%.*s' are OpenAI's own: the provider of this model has only "
                            "function tools.",
@@ -426,7 +443,7 @@ static int read_tools(struct responses_reading *rd, const char *name, struct jso
     rd->list = "tools";
     rd->at = 0;
     for (size_t at = 0; r == 0 && json_next(v.raw, &at, NULL, &tool) == 1; rd->at++)
-        r = read_tool(rd, tool);
+        r = responses_read_tool(rd, tool);
     rd->list = NULL;
     return r;
 }
@@ -504,8 +521,8 @@ static const struct {
     {"prompt", needs_state},
     {"background", needs_state},
     {"instructions", read_instructions},
-    {"input", read_input},
     {"tools", read_tools},
+    {"input", read_input},
     {"tool_choice", read_tool_choice},
     {"parallel_tool_calls", read_parallel},
     {"text", read_text_member},

@@ -148,34 +148,38 @@ static void put_result(struct chat_call *c, struct json_writer *j, const struct 
     json_close(j, '}');
 }
 
+/* A part of a result that its text does not tell. */
+static bool is_apart(struct chat_call *c, const struct chat_part *part)
+{
+    struct str text;
+    return part->kind != PART_TEXT && !(part->kind == PART_FILE && file_text(c, part, &text));
+}
+
 /* Pictures can't stand in a tool's turn: they follow in the user's. */
 static int put_result_media(struct chat_call *c, struct json_writer *j, const struct chat_part *p)
 {
-    struct str text;
-    for (size_t i = 0; i < p->n_parts; i++) {
-        const struct chat_part *part = &p->parts[i];
-        bool told = part->kind == PART_TEXT || (part->kind == PART_FILE && file_text(c, part, &text));
-        if (!told && put_user_part(c, j, part) != 0)
+    for (size_t i = 0; i < p->n_parts; i++)
+        if (is_apart(c, &p->parts[i]) && put_user_part(c, j, &p->parts[i]) != 0)
             return -1;
-    }
     return 0;
 }
 
-static bool has_media(const struct chat_part *p)
+static bool has_media(struct chat_call *c, const struct chat_part *p)
 {
-    return p->kind == PART_TOOL_RESULT &&
-           (chat_has(p->parts, p->n_parts, PART_IMAGE) || chat_has(p->parts, p->n_parts, PART_FILE) ||
-            chat_has(p->parts, p->n_parts, PART_AUDIO));
+    for (size_t i = 0; p->kind == PART_TOOL_RESULT && i < p->n_parts; i++)
+        if (is_apart(c, &p->parts[i]))
+            return true;
+    return false;
 }
 
 /* Of a user's turn: whether there is more than tool results, and more than one text. */
-static bool has_own(const struct chat_message *m, bool *plain)
+static bool has_own(struct chat_call *c, const struct chat_message *m, bool *plain)
 {
     size_t texts = 0, others = 0;
     for (size_t i = 0; i < m->n_parts; i++) {
         if (m->parts[i].kind == PART_TEXT)
             texts++;
-        else if (m->parts[i].kind != PART_TOOL_RESULT || has_media(&m->parts[i]))
+        else if (m->parts[i].kind != PART_TOOL_RESULT || has_media(c, &m->parts[i]))
             others++;
     }
     *plain = texts == 1 && others == 0;
@@ -189,7 +193,7 @@ static int put_user(struct chat_call *c, struct json_writer *j, const struct cha
     for (size_t i = 0; i < m->n_parts; i++)
         if (m->parts[i].kind == PART_TOOL_RESULT)
             put_result(c, j, &m->parts[i]);
-    if (!has_own(m, &plain))
+    if (!has_own(c, m, &plain))
         return 0;
     json_open(j, '{');
     json_member_strz(j, "role", "user");

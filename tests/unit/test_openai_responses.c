@@ -325,7 +325,7 @@ static void what_cannot_be_done_is_refused_by_name(void **state)
         {"{\"input\":\"q\",\"background\":true}", "background", "stored state"},
         {"{\"prompt\":{\"id\":\"p\"}}", "prompt", "stored state"},
         {"{\"input\":[{\"type\":\"item_reference\",\"id\":\"i\"}]}", "input[0].type", "stored state"},
-        {"{\"input\":[{\"type\":\"web_search_call\"}]}", "input[0].type", "web_search_call"},
+        {"{\"input\":[{\"type\":\"computer_call\"}]}", "input[0].type", "computer_call"},
         {"{\"input\":[{\"type\":\"custom_tool_call\"}]}", "input[0].type", "custom_tool_call"},
         {"{\"input\":[{\"role\":\"bard\",\"content\":\"x\"}]}", "input[0].role", "bard"},
         {"{\"input\":[{\"role\":\"user\"}]}", "input[0].content", "Missing"},

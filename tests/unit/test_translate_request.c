@@ -172,7 +172,7 @@ static void nothing_is_lost(void **state)
 {
     static const struct case_ cases[] = {
         {EP_MESSAGES, "gemini", "gemini-2.5-flash", TURN(DOCUMENT), "\"output\":\"the words\"", NULL, false},
-        {EP_MESSAGES, "cohere", "command-a", TURN(DOCUMENT), "the words", NULL, false},
+        {EP_MESSAGES, "cohere", "command-a", TURN(DOCUMENT), "the words", "\"content\":[]", false},
         {EP_GENERATE, "openai", "gpt-4o", DRAWN, "assistant", NULL, true},
         {EP_GENERATE, "mistral", "mistral-large", DRAWN, "assistant", NULL, true},
         {EP_GENERATE, "anthropic", "claude-sonnet-4-5", DRAWN, "assistant", NULL, true},
@@ -190,6 +190,57 @@ static void nothing_is_lost(void **state)
         {EP_GENERATE, "openai", "gpt-4o",
          "{\"contents\":[{\"parts\":[{\"text\":\"x\"}]}],\"toolConfig\":{\"functionCallingConfig\":\"ANY\"}}",
          "toolConfig.functionCallingConfig", NULL, true},
+    };
+    (void)state;
+    CHECK(cases);
+}
+
+/* ---- what OpenAI's own tools leave in a conversation */
+
+#define ASKED(tools, items)                                                          \
+    "{\"tools\":[" tools "],\"input\":[{\"role\":\"user\",\"content\":\"q\"}," items \
+    "{\"role\":\"assistant\",\"content\":\"found\"},{\"role\":\"user\",\"content\":\"and?\"}]}"
+#define MORE(type)                                                                                          \
+    "{\"type\":\"" type "\",\"tools\":[{\"type\":\"function\",\"name\":\"later\",\"parameters\":{\"type\":" \
+    "\"object\"}}]},"
+#define SEARCH "{\"type\":\"tool_search\"}"
+
+static void hosted_tools_traces_are_passed_over(void **state)
+{
+    static const struct case_ cases[] = {
+        {EP_RESPONSES, "anthropic", "claude-sonnet-4-5", ASKED(SEARCH, MORE("additional_tools")),
+         "\"name\":\"later\"", NULL, false},
+        {EP_RESPONSES, "gemini", "gemini-2.5-flash",
+         ASKED(SEARCH, "{\"type\":\"tool_search_call\",\"arguments\":{}}," MORE("tool_search_output")),
+         "\"name\":\"later\"", NULL, false},
+        {EP_RESPONSES, "gemini", "gemini-2.5-flash",
+         ASKED("", "{\"type\":\"web_search_call\",\"id\":\"ws_1\",\"status\":\"completed\"},"), "found", NULL,
+         false},
+        {EP_RESPONSES, "anthropic", "claude-sonnet-4-5",
+         ASKED("", "{\"type\":\"additional_tools\",\"tools\":[{\"type\":\"shell\"}]},"), "shell", NULL, true},
+        {EP_RESPONSES, "anthropic", "claude-sonnet-4-5",
+         ASKED("{\"type\":\"tool_search\",\"execution\":\"client\"}", ""), "tool_search", NULL, true},
+        {EP_RESPONSES, "anthropic", "claude-sonnet-4-5", ASKED("", "{\"type\":\"computer_call\"},"),
+         "computer_call", NULL, true},
+    };
+    (void)state;
+    CHECK(cases);
+}
+
+/* SDKs that call functions by themselves leave the results in the model's turn. */
+static void results_in_the_models_turn_are_the_users(void **state)
+{
+    static const struct case_ cases[] = {
+        {EP_GENERATE, "anthropic", "claude-sonnet-4-5",
+         "{\"contents\":[{\"parts\":[{\"text\":\"q\"}]},{\"role\":\"model\",\"parts\":[{\"functionCall\":{"
+         "\"name\":"
+         "\"f\"}},{\"functionResponse\":{\"name\":\"f\",\"response\":{\"output\":\"r\"}}},{\"text\":\"a\"}]},"
+         "{"
+         "\"role\":\"user\",\"parts\":[{\"text\":\"and?\"}]}]}",
+         "{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"call_g0\",\"content\":"
+         "\"r\"}]},"
+         "{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"a\"}]}",
+         NULL, false},
     };
     (void)state;
     CHECK(cases);
@@ -375,6 +426,8 @@ int main(void)
         cmocka_unit_test(base64_is_mended_or_refused),
         cmocka_unit_test(data_cannot_leave_its_place),
         cmocka_unit_test(nothing_is_lost),
+        cmocka_unit_test(hosted_tools_traces_are_passed_over),
+        cmocka_unit_test(results_in_the_models_turn_are_the_users),
         cmocka_unit_test(providers_get_what_they_demand),
         cmocka_unit_test(turns_grow_with_what_is_in_them),
         cmocka_unit_test(results_find_their_calls_quickly),
