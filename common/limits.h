@@ -9,7 +9,7 @@ enum {
     MAX_CHUNK_OVERHEAD = 16 * 1024, /* chunk extensions and trailers of one body, together */
     MAX_BODY = 512 * 1024 * 1024,   /* hard bound of http.max_body */
     MAX_READY_BODY = 64 * 1024,     /* a body up to this is awaited by the acceptor, in the socket */
-    MAX_JSON_DEPTH = 128, /* schemas and tools' arguments are nested deeper than one would think */
+    MAX_JSON_DEPTH = 128,           /* schemas and tools' arguments are nested deeper than one would think */
     MAX_SSE_EVENT = 1024 * 1024,
     MAX_EVENTSTREAM_MESSAGE = 16 * 1024 * 1024, /* AWS's own bound of one; an image comes whole in one */
     MAX_ANSWER = 64 * 1024 * 1024, /* an answer that has to be held whole (never a passed-through one) */

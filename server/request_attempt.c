@@ -136,8 +136,8 @@ static int make_again(struct attempt *a)
     return 0;
 }
 
-/* A fetched credential (a token, a role's keys) was refused, though it should have held longer: once more with
- * a fresh one. Nothing was done for the first call. */
+/* A fetched credential (a token, a role's keys) was refused, though it should have held longer: once more
+ * with a fresh one. Nothing was done for the first call. */
 static bool renewed(struct attempt *a)
 {
     if (a->head->status != 401 || !a->dialect->prepare || a->conf->has_key || a->conf->access_key_env)

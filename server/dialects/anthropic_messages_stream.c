@@ -312,7 +312,8 @@ static struct str copy(struct chat_writer *cw, struct str s)
 }
 
 /* A signature behind its text (Gemini 3 sends it at the end, beside an empty one) has no place: the block has
- * begun, and a block without text is what programs take for the answer, and Anthropic refuses in a history. */
+ * begun, and a block without text is what programs take for the answer, and Anthropic refuses in a history.
+ */
 static void take_text(struct chat_writer *cw, struct str text, struct str signature, struct buf *out)
 {
     struct block *b = youngest(stream_of(cw));

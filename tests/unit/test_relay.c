@@ -407,12 +407,10 @@ static void error_statuses_are_passed_on_or_made_ours(void **state)
         int client;
         const char *code;
     } cases[] = {
-        {400, 400, "virtual_failure"},      {404, 404, "virtual_failure"},
-        {422, 422, "virtual_failure"},      {429, 429, "rate_limit_exceeded"},
-        {500, 500, "virtual_failure"},      {503, 503, "virtual_failure"},
-        {529, 503, "virtual_failure"},      {599, 502, "virtual_failure"},
-        {401, 401, "virtual_failure"}, {402, 402, "virtual_failure"},
-        {403, 403, "virtual_failure"},
+        {400, 400, "virtual_failure"},     {404, 404, "virtual_failure"}, {422, 422, "virtual_failure"},
+        {429, 429, "rate_limit_exceeded"}, {500, 500, "virtual_failure"}, {503, 503, "virtual_failure"},
+        {529, 503, "virtual_failure"},     {599, 502, "virtual_failure"}, {401, 401, "virtual_failure"},
+        {402, 402, "virtual_failure"},     {403, 403, "virtual_failure"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         prepare(f, "/v1/chat/completions", "{\"model\":\"small\",\"messages\":[]}");
