@@ -38,18 +38,29 @@ static void edit(struct edits *e, struct str old, struct str new)
     e->list[at] = (struct edit){old, new};
 }
 
-/* A new first member of an object: `"name":value,`. */
+static bool inserted_at(const struct edits *e, const char *place)
+{
+    for (size_t i = 0; i < e->n; i++)
+        if (e->list[i].old.p == place && e->list[i].old.n == 0)
+            return true;
+    return false;
+}
+
+/* A new member at an object's front, behind those that were put there before. */
 static void insert_member(struct edits *e, struct json_value object, const char *name, struct str value)
 {
-    const char *comma = object.count > 0 ? "," : "";
+    const char *place = object.raw.p + 1;
     size_t max = strlen(name) + value.n + 8;
     struct buf b = {.p = arena_alloc(e->r->arena, max), .cap = max, .max = max};
+    if (object.count == 0 && inserted_at(e, place))
+        buf_add_byte(&b, ',');
     buf_add_byte(&b, '"');
     buf_add(&b, str_of(name));
     buf_add(&b, STR("\":"));
     buf_add(&b, value);
-    buf_add(&b, str_of(comma));
-    edit(e, (struct str){object.raw.p + 1, 0}, buf_str(&b));
+    if (object.count > 0)
+        buf_add_byte(&b, ',');
+    edit(e, (struct str){place, 0}, buf_str(&b));
 }
 
 static struct str apply(const struct edits *e, struct str text)

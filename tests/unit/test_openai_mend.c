@@ -95,6 +95,8 @@ static void what_sdks_could_not_read_is_mended(void **state)
          "data: "
          "{\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"h\\u00e4\",\"content\":\"o\\\"k\"}}]"
          "}\n\n"},
+        {"{\"choices\":[{}],\"error\":null,\"finish_reason\":\"\"}",
+         "data: {\"choices\":[{\"index\":0,\"delta\":{}}],\"error\":null,\"finish_reason\":\"\"}\n\n"},
         /* no delta */
         {"{\"choices\":[{\"index\":0,\"delta\":null,\"finish_reason\":\"length\"}]}",
          "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"}]}\n\n"},
