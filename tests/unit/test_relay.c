@@ -146,7 +146,7 @@ static void a_stream_passes_as_it_is(void **state)
 {
     struct fixture *f = *state;
     const char *text = ": hello\n\n" CHUNK(
-        "{\"content\":\"a\"}",
+        "{\"role\":\"assistant\",\"content\":\"a\"}",
         ",\"usage\":null") "event: x\r\nid: 7\r\ndata: {\"y\":1}\r\n\r\n" USAGE_CHUNK DONE;
     prepare(f, "/v1/chat/completions", CHAT);
     record(f, "tiny.sse", text);
@@ -172,25 +172,27 @@ static void usage_not_asked_for_is_kept_back(void **state)
 {
     struct fixture *f = *state;
     static const char *const cases[][2] = {
-        {CHUNK("{\"content\":\"a\"}", ",\"usage\":null"), CHUNK("{\"content\":\"a\"}", "")},
+        {CHUNK("{\"role\":\"assistant\",\"content\":\"a\"}", ",\"usage\":null"),
+         CHUNK("{\"role\":\"assistant\",\"content\":\"a\"}", "")},
         {"data: {\"usage\":null,\"choices\":[]}\n\n", "data: {\"choices\":[]}\n\n"},
         {"data: {\"choices\": [], \"usage\": null}\n\n", "data: {\"choices\": []}\n\n"},
         {"data: {\"usage\" : null , \"choices\":[]}\n\n", "data: { \"choices\":[]}\n\n"},
         {"data: {\"usage\":null}\n\n", "data: {\"usage\":null}\n\n"},
-        {CHUNK("{\"content\":\",\\\"usage\\\":null\"}", ""),
-         CHUNK("{\"content\":\",\\\"usage\\\":null\"}", "")},
+        {CHUNK("{\"role\":\"assistant\",\"content\":\",\\\"usage\\\":null\"}", ""),
+         CHUNK("{\"role\":\"assistant\",\"content\":\",\\\"usage\\\":null\"}", "")},
         {"data: {\"choices\":[],\"usage\":\"x\"}\n\n", "data: {\"choices\":[],\"usage\":\"x\"}\n\n"},
         /* usage beside a choice is part of the answer of those who send it so */
-        {CHUNK("{}", ",\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}"),
-         CHUNK("{}", ",\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}")},
+        {CHUNK("{\"role\":\"assistant\"}", ",\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}"),
+         CHUNK("{\"role\":\"assistant\"}", ",\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}")},
         {": ping\n\n", ": ping\n\n"},
     };
     char in[2048], want[2048];
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         prepare(f, "/v1/chat/completions", CHAT);
-        snprintf(in, sizeof(in), "%s%s%s", cases[i][0], CHUNK("{\"content\":\"b\"}", ",\"usage\":null"),
-                 USAGE_CHUNK DONE);
-        snprintf(want, sizeof(want), "%s%s%s", cases[i][1], CHUNK("{\"content\":\"b\"}", ""), DONE);
+        snprintf(in, sizeof(in), "%s%s%s", cases[i][0],
+                 CHUNK("{\"role\":\"assistant\",\"content\":\"b\"}", ",\"usage\":null"), USAGE_CHUNK DONE);
+        snprintf(want, sizeof(want), "%s%s%s", cases[i][1],
+                 CHUNK("{\"role\":\"assistant\",\"content\":\"b\"}", ""), DONE);
         record(f, "tiny.sse", in);
         r.stream = true;
         struct seen s = attempt(f);
@@ -204,11 +206,14 @@ static void a_stream_that_breaks_off_says_so(void **state)
 {
     struct fixture *f = *state;
     prepare(f, "/v1/chat/completions", CHAT);
-    record(f, "tiny.sse", CHUNK("{\"content\":\"12345678\"}", "") CHUNK("{\"content\":\"1234\"}", ""));
+    record(f, "tiny.sse",
+           CHUNK("{\"role\":\"assistant\",\"content\":\"12345678\"}", "")
+               CHUNK("{\"role\":\"assistant\",\"content\":\"1234\"}", ""));
     r.stream = r.wants_usage = true;
     struct seen s = attempt(f);
     assert_false(s.ended);
-    assert_true(str_starts((struct str){s.body, s.n}, STR(CHUNK("{\"content\":\"12345678\"}", ""))));
+    assert_true(str_starts((struct str){s.body, s.n},
+                           STR(CHUNK("{\"role\":\"assistant\",\"content\":\"12345678\"}", ""))));
     s.body[s.n] = '\0';
     assert_non_null(strstr(s.body, "\"code\":\"upstream_cut\""));
     assert_null(strstr(s.body, "[DONE]"));
@@ -231,7 +236,8 @@ static void a_last_event_needs_no_empty_line(void **state)
     char in[1024];
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         prepare(f, "/v1/chat/completions", CHAT);
-        snprintf(in, sizeof(in), "%s%s", CHUNK("{\"content\":\"a\"}", "") USAGE_CHUNK, cases[i].end);
+        snprintf(in, sizeof(in), "%s%s", CHUNK("{\"role\":\"assistant\",\"content\":\"a\"}", "") USAGE_CHUNK,
+                 cases[i].end);
         record(f, "tiny.sse", in);
         r.stream = r.wants_usage = true;
         struct seen s = attempt(f);
@@ -247,7 +253,7 @@ static void a_stream_cut_inside_an_event_sends_none_of_it(void **state)
 {
     struct fixture *f = *state;
     prepare(f, "/v1/chat/completions", CHAT);
-    record(f, "tiny.sse", CHUNK("{\"content\":\"a\"}", "") "data: {\"id\":\"half");
+    record(f, "tiny.sse", CHUNK("{\"role\":\"assistant\",\"content\":\"a\"}", "") "data: {\"id\":\"half");
     r.stream = r.wants_usage = true;
     struct seen s = attempt(f);
     s.body[s.n] = '\0';
@@ -287,11 +293,12 @@ static void an_error_event_ends_a_stream(void **state)
 
     prepare(f, "/v1/chat/completions", CHAT);
     virtual_one->virt.chunk_ms = 1; /* so that the first event is sent before the error comes */
-    snprintf(text, sizeof(text), "%s%s%s", CHUNK("{\"content\":\"a\"}", ""), error, DONE);
+    snprintf(text, sizeof(text), "%s%s%s", CHUNK("{\"role\":\"assistant\",\"content\":\"a\"}", ""), error,
+             DONE);
     record(f, "tiny.sse", text);
     r.stream = true;
     s = attempt(f);
-    snprintf(text, sizeof(text), "%s%s", CHUNK("{\"content\":\"a\"}", ""), error);
+    snprintf(text, sizeof(text), "%s%s", CHUNK("{\"role\":\"assistant\",\"content\":\"a\"}", ""), error);
     assert_body(&s, text);
     assert_false(s.ended);
     assert_true(last_row(f)->flags & USAGE_CUT);
@@ -302,7 +309,7 @@ static void a_client_that_leaves_pays_for_what_came(void **state)
     struct fixture *f = *state;
     prepare(f, "/v1/chat/completions", CHAT);
     virtual_one->virt.chunk_ms = 60000;
-    record(f, "tiny.sse", CHUNK("{\"content\":\"12345678\"}", "") DONE);
+    record(f, "tiny.sse", CHUNK("{\"role\":\"assistant\",\"content\":\"12345678\"}", "") DONE);
     r.stream = true;
     f->hook = gone;
     assert_int_equal(request_attempt(&r), STEP_DONE);
@@ -338,8 +345,8 @@ static void responses_end_with_their_own_event(void **state)
 
 /* ---- whole answers */
 
-#define WHOLE                                                                              \
-    "{\"id\":\"x\",\"choices\":[{\"message\":{\"content\":\"hi\"}}],\"new_member\":[1.0]," \
+#define WHOLE                                                                                          \
+    "{\"id\":\"x\",\"choices\":[{\"index\":0,\"message\":{\"content\":\"hi\"}}],\"new_member\":[1.0]," \
     "\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":10}}"
 
 static void a_whole_answer_passes_as_it_is(void **state)
@@ -454,7 +461,7 @@ static void each_timeout_has_its_own_error(void **state)
     prepare(f, "/v1/chat/completions", CHAT);
     virtual_one->virt.chunk_ms = 60000;
     virtual_one->timeouts.idle = 5;
-    record(f, "tiny.sse", CHUNK("{\"content\":\"12345678\"}", "") DONE);
+    record(f, "tiny.sse", CHUNK("{\"role\":\"assistant\",\"content\":\"12345678\"}", "") DONE);
     r.stream = true;
     f->hook = NULL;
     s = attempt(f);
