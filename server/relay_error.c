@@ -88,20 +88,19 @@ static struct str without(struct arena *a, struct str text, struct str secret)
 {
     struct str begin = {secret.p, secret.n > MASKED_PREFIX ? MASKED_PREFIX : secret.n};
     struct str mask = STR("[redacted]");
-    struct buf b;
-    if (begin.n == 0)
+    if (!shows(text, secret))
         return text;
+    size_t max = text.n / begin.n * mask.n + text.n; /* each byte may be a credential's */
+    struct buf b = {.p = arena_alloc(a, max), .cap = max, .max = max};
     for (const char *at; text.n >= begin.n && (at = memmem(text.p, text.n, begin.p, begin.n)) != NULL;) {
         size_t before = (size_t)(at - text.p), n = word(at, text.p + text.n);
         n = n > begin.n ? n : begin.n;
-        size_t size = text.n - n + mask.n;
-        b = (struct buf){.p = arena_alloc(a, size), .cap = size, .max = size};
         buf_add(&b, (struct str){text.p, before});
         buf_add(&b, mask);
-        buf_add(&b, (struct str){at + n, text.n - before - n});
-        text = buf_str(&b);
+        text = (struct str){at + n, text.n - before - n};
     }
-    return text;
+    buf_add(&b, text);
+    return buf_str(&b);
 }
 
 void relay_mask(const struct attempt *a, struct failure *f)

@@ -21,7 +21,12 @@ enum member {
     CONTENTS,
     OUTPUT_MAXIMUM,
     OUTPUT_MAXIMUM_SNAKE,
+    OUTPUT_MAXIMUM_INNER_SNAKE,
+    OUTPUT_MAXIMUM_OUTER_SNAKE,
     CANDIDATES,
+    CANDIDATES_SNAKE,
+    CANDIDATES_INNER_SNAKE,
+    CANDIDATES_OUTER_SNAKE,
     MEMBERS
 };
 
@@ -39,10 +44,24 @@ static const char *const members[MEMBERS] = {
     [CONTENTS] = "contents",
     [OUTPUT_MAXIMUM] = "generationConfig.maxOutputTokens",
     [OUTPUT_MAXIMUM_SNAKE] = "generation_config.max_output_tokens",
+    [OUTPUT_MAXIMUM_INNER_SNAKE] =
+        "generationConfig.max_output_tokens", /* Google takes either, at each step */
+    [OUTPUT_MAXIMUM_OUTER_SNAKE] = "generation_config.maxOutputTokens",
     [CANDIDATES] = "generationConfig.candidateCount",
+    [CANDIDATES_SNAKE] = "generation_config.candidate_count",
+    [CANDIDATES_INNER_SNAKE] = "generationConfig.candidate_count",
+    [CANDIDATES_OUTER_SNAKE] = "generation_config.candidateCount",
 };
 
 enum { MAX_N = 128 };
+
+/* What bounds an answer. A caller may give several of them, of which its provider knows some: the largest
+ * counts. */
+static const enum member maxima[] = {
+    MAX_TOKENS,           MAX_COMPLETION_TOKENS,      MAX_OUTPUT_TOKENS,         OUTPUT_MAXIMUM,
+    OUTPUT_MAXIMUM_SNAKE, OUTPUT_MAXIMUM_INNER_SNAKE, OUTPUT_MAXIMUM_OUTER_SNAKE};
+static const enum member counts[] = {N, CANDIDATES, CANDIDATES_SNAKE, CANDIDATES_INNER_SNAKE,
+                                     CANDIDATES_OUTER_SNAKE};
 
 /* What an endpoint's body is. */
 enum body_kind {
@@ -153,28 +172,31 @@ static enum step check_stream(struct request *r, const struct json_value v[MEMBE
     return STEP_NEXT;
 }
 
+static void forget_others(struct json_value v[MEMBERS], const enum member list[], size_t n, int64_t most)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct json_value *w = &v[list[i]];
+        int64_t value;
+        if (w->type != JSON_NUMBER || json_int(*w, &value) < 0 || value < 1 || value > most)
+            w->type = JSON_ABSENT;
+    }
+}
+
 /* A native call speaks its vendor's language: a member of another type than ours means something else there.
  */
 static void forget_foreign(struct json_value v[MEMBERS])
 {
-    static const enum member numbers[] = {MAX_TOKENS,     MAX_COMPLETION_TOKENS, MAX_OUTPUT_TOKENS, N,
-                                          OUTPUT_MAXIMUM, OUTPUT_MAXIMUM_SNAKE,  CANDIDATES};
     if (v[MODEL].type != JSON_STRING)
         v[MODEL].type = JSON_ABSENT;
     if (!is_bool(&v[STREAM]))
         v[STREAM].type = JSON_ABSENT;
     if (v[STREAM_OPTIONS].type != JSON_OBJECT || !is_bool(&v[INCLUDE_USAGE]))
         v[STREAM_OPTIONS].type = v[INCLUDE_USAGE].type = JSON_ABSENT;
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        struct json_value *w = &v[numbers[i]];
-        int64_t n;
-        if (w->type != JSON_NUMBER || json_int(*w, &n) < 0 || n < 1 ||
-            n > (w == &v[N] || w == &v[CANDIDATES] ? MAX_N : INT32_MAX))
-            w->type = JSON_ABSENT;
-    }
+    forget_others(v, maxima, sizeof(maxima) / sizeof(maxima[0]), INT32_MAX);
+    forget_others(v, counts, sizeof(counts) / sizeof(counts[0]), MAX_N);
 }
 
-/* An optional positive integer up to `most`; *out is untouched when it is absent. */
+/* An optional positive integer up to `most`; *out becomes it where it is more. */
 static enum step check_count(struct request *r, const struct json_value v[MEMBERS], enum member m,
                              int64_t most, uint64_t *out)
 {
@@ -192,22 +214,27 @@ static enum step check_count(struct request *r, const struct json_value v[MEMBER
     if (n > most)
         return bad(r, members[m], "integer_above_max_value",
                    arena_printf(r->arena, "'%s' must be at most %lld.", members[m], (long long)most).p);
-    *out = (uint64_t)n;
+    if ((uint64_t)n > *out)
+        *out = (uint64_t)n;
     return STEP_NEXT;
 }
 
 static enum step check_output(struct request *r, const struct json_value v[MEMBERS])
 {
-    static const enum member maxima[] = {MAX_TOKENS, MAX_OUTPUT_TOKENS, MAX_COMPLETION_TOKENS, OUTPUT_MAXIMUM,
-                                         OUTPUT_MAXIMUM_SNAKE};
-    uint64_t most = r->worker->config->limits.output_reserve, n = 1;
+    uint64_t most = 0, n = 1;
+    bool told = false;
     if (!endpoint_generates(r->match.endpoint) && r->match.endpoint != EP_NATIVE)
         return STEP_NEXT;
-    for (size_t i = 0; i < sizeof(maxima) / sizeof(maxima[0]); i++)
+    for (size_t i = 0; i < sizeof(maxima) / sizeof(maxima[0]); i++) {
         if (check_count(r, v, maxima[i], INT32_MAX, &most) == STEP_DONE)
             return STEP_DONE;
-    if (check_count(r, v, N, MAX_N, &n) == STEP_DONE || check_count(r, v, CANDIDATES, MAX_N, &n) == STEP_DONE)
-        return STEP_DONE;
+        told |= present(&v[maxima[i]]);
+    }
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+        if (check_count(r, v, counts[i], MAX_N, &n) == STEP_DONE)
+            return STEP_DONE;
+    if (!told)
+        most = r->worker->config->limits.output_reserve;
     r->output_estimate = most * n; /* below 2^31 * 2^7 */
     return STEP_NEXT;
 }

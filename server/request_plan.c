@@ -64,6 +64,42 @@ static void only_target(struct request *r, size_t provider)
     r->n_targets = 1;
 }
 
+/* The model that a native call's path names, as vendors do whose bodies don't: "/v1beta/models/NAME:method",
+ * "/model/NAME/invoke", "/openai/deployments/NAME/…". Empty: none. */
+static struct str model_in_path(const struct request *r)
+{
+    static const struct str names[] = {STR("models"),      STR("tunedModels"), STR("model"),
+                                       STR("deployments"), STR("engines"),     STR("endpoints")};
+    struct str path = percent_decoded(r->match.rest, r->arena), step, model;
+    while (str_split(&path, '/', &step)) {
+        size_t i = 0;
+        while (i < sizeof(names) / sizeof(names[0]) && !str_ieq(step, names[i]))
+            i++;
+        while (path.n > 0 && path.p[0] == '/')
+            path.p++, path.n--;
+        struct str rest = path;
+        if (i == sizeof(names) / sizeof(names[0]) || !str_split(&rest, '/', &model))
+            continue;
+        const char *colon = memrchr(model.p, ':', model.n);
+        if (colon && !str_ieq(step, STR("model"))) /* Bedrock's names have some of their own */
+            model.n = (size_t)(colon - model.p);
+        if (!str_eq(model, STR("openapi"))) /* Vertex's door for models that the body names */
+            return model;
+    }
+    return STR_NULL;
+}
+
+/* All names that a restricted key's native call bears must be its own. */
+static bool allows_native(struct request *r)
+{
+    struct str in_path = model_in_path(r);
+    if (r->model.n > 0 && !key_allows(&r->key, r->model))
+        return false;
+    if (in_path.n > 0 && !key_allows(&r->key, in_path))
+        return false;
+    return r->model.n > 0 || (in_path.n > 0 && str_eq(r->head->method, STR("POST")));
+}
+
 static enum step plan_native(struct request *r)
 {
     const struct config *conf = r->worker->config;
@@ -71,7 +107,7 @@ static enum step plan_native(struct request *r)
     if (!p)
         return answer_error(r, 404, "unknown_url", "There is no provider named " STR_FMT ".",
                             STR_ARG(r->match.provider));
-    if (r->key.n_models > 0 && (r->model.n == 0 || !key_allows(&r->key, r->model)))
+    if (r->key.n_models > 0 && !allows_native(r))
         return forbidden(r);
     only_target(r, (size_t)(p - conf->providers));
     return STEP_NEXT;
@@ -91,10 +127,21 @@ static enum step plan_without_model(struct request *r)
     return STEP_NEXT;
 }
 
+/* A name that leads to an account or project, which may be another one than the configured: only where the
+ * configuration spells that out. */
+static bool leads_elsewhere(struct str model, struct str configured)
+{
+    static const struct str fronts[] = {STR("projects/"), STR("arn:")};
+    for (size_t i = 0; i < sizeof(fronts) / sizeof(fronts[0]); i++)
+        if (str_starts(model, fronts[i]))
+            return !str_starts(configured, fronts[i]);
+    return false;
+}
+
 static enum step plan_model(struct request *r)
 {
     const struct conf_model *m = config_model(r->worker->config, r->model);
-    if (!m || r->model.n >= MAX_NAME)
+    if (!m || r->model.n >= MAX_NAME || leads_elsewhere(r->model, str_of(m->name)))
         return answer_no_such_model(r, r->model);
     if (!key_allows(&r->key, r->model))
         return forbidden(r);

@@ -12,9 +12,37 @@ static bool host_byte_ok(char c)
            c == '-' || c == '_' || c == ':' || c == '[' || c == ']';
 }
 
+/* "." or "..", in whatever spelling: a server may resolve it before it looks at the path. */
+static bool is_dots(struct str step)
+{
+    static const struct str dots[] = {STR("."), STR("%2e")};
+    size_t n = 0;
+    while (step.n > 0) {
+        size_t i = 0;
+        while (i < 2 && !(step.n >= dots[i].n && str_ieq((struct str){step.p, dots[i].n}, dots[i])))
+            i++;
+        if (i == 2)
+            return false;
+        step.p += dots[i].n, step.n -= dots[i].n, n++;
+    }
+    return n == 1 || n == 2;
+}
+
+static bool has_dots(struct str path)
+{
+    const char *query = memchr(path.p, '?', path.n);
+    struct str step;
+    if (query)
+        path.n = (size_t)(query - path.p);
+    while (str_split(&path, '/', &step))
+        if (is_dots(step))
+            return true;
+    return false;
+}
+
 bool upstream_path_ok(struct str path)
 {
-    if (path.n == 0 || path.p[0] != '/')
+    if (path.n == 0 || path.p[0] != '/' || has_dots(path))
         return false;
     for (size_t i = 0; i < path.n; i++)
         if (path.p[i] <= ' ' || path.p[i] >= 0x7f || path.p[i] == '#')

@@ -14,7 +14,8 @@ struct upstream_url {
 
 /* Slices of base_url. An empty text stands for a provider without a network (host "virtual", path "/v1"). */
 int upstream_url_parse(struct str base_url, struct upstream_url *out, struct error *err);
-/* True when every byte may stand in a request-target: visible ASCII but '#', beginning with '/'. */
+/* True when every byte may stand in a request-target: visible ASCII but '#', beginning with '/', and
+ * no step of the path is "." or "..". */
 bool upstream_path_ok(struct str path);
 
 #endif

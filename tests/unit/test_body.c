@@ -47,6 +47,17 @@ static void members_are_found(void **state)
         {"/v1/moderations", "{\"input\":\"x\"}", "", false, false, 0},
         {"/v1/images/generations", "{\"prompt\":\"x\",\"n\":2}", "", false, false, 0},
         {"/two/v1/messages", "{\"model\":\"m\",\"max_tokens\":9,\"stream\":true}", "m", true, false, 9},
+        /* the largest of what bounds the answer counts, in each spelling */
+        {CHAT, "{\"model\":\"m\",\"max_tokens\":900,\"max_output_tokens\":1," MSGS "}", "m", false, false,
+         900},
+        {"/v1beta/models/m:generateContent",
+         "{\"contents\":[{}],\"generationConfig\":{\"max_output_tokens\":700,\"candidate_count\":2},"
+         "\"generation_config\":{\"maxOutputTokens\":1}}",
+         "m", false, false, 1400},
+        {"/v1beta/models/m:generateContent",
+         "{\"contents\":[{}],\"generation_config\":{\"candidateCount\":4,\"max_output_tokens\":6},"
+         "\"max_tokens\":5}",
+         "m", false, false, 24},
         {"/two/v1/other", "{\"model\":7,\"n\":\"many\",\"stream\":\"yes\"}", "", false, false, 1000},
         {"/two/v1/other", "[1,2,3]", "", false, false, 0},
     };

@@ -48,6 +48,13 @@ static void targets(void **state)
         {"POST /one/v1/x", "anything", "any*", "anything", 0},
         {"POST /one/v1/x", "other", "any*", NULL, 403},
         {"GET /one/v1/x", "", "any*", NULL, 403},
+        {"POST /one/v1beta/models/dear:generateContent", "any", "any", NULL, 403},
+        {"POST /one/v1beta/%6dodels/dear:generateContent", "any", "any", NULL, 403},
+        {"POST /one/model/maker.dear-v1:0/invoke", "any", "any", NULL, 403},
+        {"POST /one/openai/Deployments/dear/chat/completions", "any", "any", NULL, 403},
+        {"POST /one/v1beta/models/any:generateContent", "any", "any", "any", 0},
+        {"POST /one/model/maker.cheap-v1:0/invoke", "", "maker.cheap-v1:0", "", 0},
+        {"GET /one/v1/engines/any", "", "any", NULL, 403},
         {"GET /three/v1/x", "", NULL, NULL, 404},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -60,7 +67,36 @@ static void targets(void **state)
             fail_msg("case %zu: status %d", i, r.status);
         }
     }
-    assert_int_equal(counted(&f->worker.metrics->auth_forbidden_total), 5 + 0);
+    assert_int_equal(counted(&f->worker.metrics->auth_forbidden_total), 10);
+}
+
+/* Whoever may name any model of a provider may not name another account's. */
+static void names_do_not_lead_elsewhere(void **state)
+{
+    static const struct {
+        const char *configured, *model;
+        enum step step;
+    } cases[] = {
+        {"*", "gemini-2.5-pro", STEP_NEXT},
+        {"*", "publishers/google/models/g", STEP_NEXT},
+        {"*", "projects/x/locations/y/publishers/google/models/z", STEP_DONE},
+        {"*", "arn:aws:bedrock:us-east-1:1:provisioned-model/x", STEP_DONE},
+        {"projects/x/*", "projects/x/locations/y/endpoints/1", STEP_NEXT},
+    };
+    struct fixture *f = *state;
+    const struct config *before = f->worker.config;
+    struct conf_model model = {.targets = {{.provider = 1, .model = "*"}}, .n_targets = 1};
+    struct config c = *before;
+    c.models = &model;
+    c.n_models = 1;
+    f->worker.config = &c;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        model.name = cases[i].configured;
+        if (plan(f, CHAT, cases[i].model, NULL, "") != cases[i].step)
+            fail_msg("case %zu: status %d", i, r.status);
+        assert_int_equal(r.status, cases[i].step == STEP_DONE ? 404 : 0);
+    }
+    f->worker.config = before;
 }
 
 static void a_name_too_long_for_its_record_is_unknown(void **state)
@@ -178,6 +214,7 @@ int main(void)
         CASE(one_model),
         CASE(a_credential_in_the_query_stays_here),
         CASE(timeouts),
+        CASE(names_do_not_lead_elsewhere),
         cmocka_unit_test(patterns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -785,6 +785,21 @@ static void a_missing_bundle_is_told(void **state)
 
 /* ---- addresses */
 
+static void paths(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"/",           "/a/b",   "/a...b/...", "/a?x=/../y",
+                                       "/v1.0/.well", "/a%2fb", "/%2e%2e%2e"};
+    static const char *const bad[] = {"",     "a",    "/a b",      "/a#b",      "/..",     "/a/../b",
+                                      "/./a", "/a/.", "/%2e%2E/a", "/a/.%2e/b", "/a/..?x", "/a\x7f"};
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        if (!upstream_path_ok(str_of(good[i])))
+            fail_msg("%s", good[i]);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        if (upstream_path_ok(str_of(bad[i])))
+            fail_msg("%s", bad[i]);
+}
+
 static void base_urls(void **state)
 {
     (void)state;
@@ -803,6 +818,7 @@ static void base_urls(void **state)
         {"https://h/v1?x=1", NULL, NULL, false, false},
         {"https://h/v 1", NULL, NULL, false, false},
         {"https://h\r\n/v1", NULL, NULL, false, false},
+        {"https://h/a/../v1", NULL, NULL, false, false},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct upstream_url u;
@@ -840,6 +856,7 @@ int main(void)
         cmocka_unit_test(tls_is_verified),
         cmocka_unit_test(large_bodies_pass_through_tls),
         cmocka_unit_test(a_missing_bundle_is_told),
+        cmocka_unit_test(paths),
         cmocka_unit_test(base_urls),
         cmocka_unit_test(the_request_is_ours),
     };
