@@ -2,6 +2,7 @@
 #include "cohere.h"
 
 #include "json_write.h"
+#include "openai.h"
 
 #include <string.h>
 
@@ -193,7 +194,7 @@ static int read_call(struct chat_reader *rd, struct chat_choice *choice, struct 
     if (name.n == 0)
         return cohere_malformed(rd, "The provider's answer has a tool call without a name.");
     struct chat_part *p = chat_add_part(&choice->parts, &choice->n_parts, rd->arena, PART_TOOL_CALL);
-    p->name = name;
+    p->name = openai_own_name(rd->in, name, rd->arena);
     p->id = json_text(json_member(call, "id"), rd->arena);
     if (p->id.n == 0)
         p->id = chat_make_id(rd->arena, "call_");
@@ -379,6 +380,7 @@ static enum frame_result start_call(struct chat_reader *rd, struct state *s, con
     struct chat_delta d = {.kind = DELTA_TOOL,
                            .id = json_text(json_member(call, "id"), rd->scratch),
                            .name = json_text(json_member(function, "name"), rd->scratch)};
+    d.name = openai_own_name(rd->in, d.name, rd->scratch);
     if (d.name.n == 0 || s->n_calls >= MAX_CALLS)
         return cohere_malformed(rd, "The provider's stream has a tool call that can't be told.");
     if (d.id.n == 0)

@@ -6,6 +6,7 @@
 
 #include "base64.h"
 #include "json_write.h"
+#include "openai.h"
 
 #include <stdio.h>
 
@@ -259,7 +260,7 @@ static void put_calls(struct chat_call *c, struct json_writer *j, const struct c
         json_member_str(j, "id", p->id);
         json_member_strz(j, "type", "function");
         json_member_open(j, "function", '{');
-        json_member_str(j, "name", p->name);
+        json_member_str(j, "name", openai_tool_name(c->arena, p->name));
         json_member_str(j, "arguments", chat_arguments(p->arguments, c->arena));
         json_close(j, '}');
         json_close(j, '}');
@@ -322,7 +323,7 @@ static void put_tools(struct chat_call *c, struct json_writer *j)
         json_open(j, '{');
         json_member_strz(j, "type", "function");
         json_member_open(j, "function", '{');
-        json_member_str(j, "name", t->name);
+        json_member_str(j, "name", openai_tool_name(c->arena, t->name));
         json_opt_str(j, "description", t->description);
         json_member_raw(j, "parameters",
                         t->schema.n > 0 ? t->schema : STR("{\"type\":\"object\",\"properties\":{}}"));

@@ -224,7 +224,7 @@ static int begin_call(struct reader *g, uint32_t i, struct str name, struct json
                                  .choice = i,
                                  .tool = c->calls++,
                                  .id = told.n > 0 ? told : chat_make_id(g->rd->scratch, "call_"),
-                                 .name = name,
+                                 .name = gemini_own_name(g->rd->in, name, g->rd->scratch),
                                  .signature = signature,
                                  .signer = signature.n > 0 ? SIGNER_GOOGLE : SIGNER_NONE});
     return 0;

@@ -9,6 +9,7 @@
 
 #include "google_json.h"
 #include "media_fetch.h"
+#include "openai.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -88,6 +89,43 @@ struct str gemini_full_name(struct str model, struct arena *a)
     if (str_starts(model, STR("models/")) || str_starts(model, STR("tunedModels/")))
         return model;
     return arena_printf(a, "models/" STR_FMT, STR_ARG(model));
+}
+
+/* ---- names of tools */
+
+static bool is_tool_name(struct str name)
+{
+    enum { MOST = 64 };
+    for (size_t i = 0; i < name.n; i++) {
+        unsigned char c = (unsigned char)name.p[i];
+        bool letter = c < 0x80 && (isalpha(c) || c == '_');
+        if (!letter && (i == 0 || !c || !strchr("0123456789.:-", c)))
+            return false;
+    }
+    return name.n > 0 && name.n <= MOST;
+}
+
+struct str gemini_tool_name(struct str name, struct arena *a)
+{
+    enum { MOST = 64 };
+    if (is_tool_name(name))
+        return name;
+    struct str plain = openai_tool_name(a, name);
+    if (is_tool_name(plain))
+        return plain;
+    if (plain.n == MOST) /* begins with a digit or a hyphen */
+        plain.p++, plain.n--;
+    return arena_printf(a, "_" STR_FMT, STR_ARG(plain));
+}
+
+struct str gemini_own_name(const struct chat_request *in, struct str got, struct arena *a)
+{
+    if (!in || chat_tool(in, got))
+        return got;
+    for (size_t i = 0; i < in->n_tools; i++)
+        if (!is_tool_name(in->tools[i].name) && str_eq(gemini_tool_name(in->tools[i].name, a), got))
+            return in->tools[i].name;
+    return got;
 }
 
 /* ---- media */
@@ -246,7 +284,7 @@ static void put_call(struct writer *g, const struct chat_part *p, bool with_id, 
     json_member_open(&g->w, "functionCall", '{');
     if (with_id)
         json_member_str(&g->w, "id", p->id);
-    json_member_str(&g->w, "name", p->name);
+    json_member_str(&g->w, "name", gemini_tool_name(p->name, g->c->arena));
     json_member_raw(&g->w, "args", chat_arguments(p->arguments, g->c->arena));
     json_close(&g->w, '}');
     put_signature(g, p);
@@ -315,7 +353,7 @@ static int put_result(struct writer *g, const struct chat_part *p)
     json_member_open(&g->w, "functionResponse", '{');
     if (result_has_id(g, p))
         json_member_str(&g->w, "id", p->id);
-    json_member_str(&g->w, "name", p->name);
+    json_member_str(&g->w, "name", gemini_tool_name(p->name, g->c->arena));
     put_response(g, p);
     if (media && g->generation >= 30) {
         json_member_open(&g->w, "parts", '[');
@@ -474,7 +512,8 @@ static void put_tools(struct writer *g)
     json_open(&g->w, '{');
     json_member_open(&g->w, "functionDeclarations", '[');
     for (size_t i = 0; i < in->n_tools; i++)
-        put_declaration(&g->w, in->tools[i].name, in->tools[i].description, in->tools[i].schema);
+        put_declaration(&g->w, gemini_tool_name(in->tools[i].name, g->c->arena), in->tools[i].description,
+                        in->tools[i].schema);
     if (g->json_tool)
         put_declaration(&g->w, STR(GEMINI_JSON_TOOL),
                         in->format_description.n > 0
@@ -527,9 +566,9 @@ static void put_tool_config(struct writer *g)
     if (in->tool_choice == TOOLS_NAMED || (in->n_allowed > 0 && in->tool_choice != TOOLS_NONE)) {
         json_member_open(&g->w, "allowedFunctionNames", '[');
         for (size_t i = 0; i < in->n_allowed && in->tool_choice != TOOLS_NAMED; i++)
-            json_str(&g->w, in->allowed[i]);
+            json_str(&g->w, gemini_tool_name(in->allowed[i], g->c->arena));
         if (in->tool_choice == TOOLS_NAMED)
-            json_str(&g->w, in->tool_name);
+            json_str(&g->w, gemini_tool_name(in->tool_name, g->c->arena));
         else if (g->json_tool)
             json_str(&g->w, STR(GEMINI_JSON_TOOL));
         json_close(&g->w, ']');

@@ -22,6 +22,11 @@ int gemini_read_count(struct chat_reader *rd, struct str body, uint64_t *tokens)
 /* The model's generation by its name: 20, 25, 30, 31 …; 0: no Gemini. "…-latest" is taken for the newest. */
 unsigned gemini_generation(struct str model);
 
+/* A tool's name as Google takes it (64 of a-z, A-Z, 0-9, _ . : and -, the first a letter or _), and the
+ * caller's name for it again. */
+struct str gemini_tool_name(struct str name, struct arena *a);
+struct str gemini_own_name(const struct chat_request *in, struct str got, struct arena *a);
+
 /* "models/NAME", as bodies name it. */
 struct str gemini_full_name(struct str model, struct arena *a);
 /* Adds a model's name as one segment of a path, what may not stand there percent-encoded. */

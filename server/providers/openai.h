@@ -1,4 +1,5 @@
-/* What OpenAI's dialect towards a provider is made of. For openai*.c and azure.c. */
+/* What OpenAI's dialect towards a provider is made of. For openai*.c and azure.c; its names of tools also for
+ * others. */
 #ifndef SERVER_PROVIDERS_OPENAI_H
 #define SERVER_PROVIDERS_OPENAI_H
 

@@ -1,5 +1,7 @@
 /* Requests through the translations: what is odd but means something arrives, what means nothing is told to
  * the caller, and no size of it costs more than it weighs. */
+#include "gemini_chat.h"
+#include "openai.h"
 #include "translate_fixture.h"
 
 #include <setjmp.h>
@@ -288,6 +290,64 @@ static void providers_get_what_they_demand(void **state)
     CHECK(cases);
 }
 
+/* ---- names of tools */
+
+/* What a provider would not take as a name goes there under another one, and comes back under its own. */
+static void names_of_tools_come_back(void **state)
+{
+    static const char *const names[] = {
+        "21st_magic_component",
+        "-dashed",
+        "a tool: with what nobody takes",
+        "mcp__plugin_playwright-server__browser_take_screenshot_and_compare_it_with_the_last_one",
+        "1cp__plugin_playwright-server__browser_take_screenshot_and_compare_it_with_the_last_one",
+        "plain.name:1-2",
+    };
+    static const struct {
+        const char *provider, *model, *answer;
+    } others[] = {
+        {"gemini", "gemini-2.5-flash",
+         "{\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"name\":\"%.*s\",\"args\":{}}}]},"
+         "\"finishReason\":\"STOP\"}]}"},
+        {"cohere", "command-a",
+         "{\"id\":\"1\",\"message\":{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"i\",\"type\":"
+         "\"function\","
+         "\"function\":{\"name\":\"%.*s\",\"arguments\":\"{}\"}}]},\"finish_reason\":\"TOOL_CALL\"}"},
+    };
+    (void)state;
+    for (size_t k = 0; k < sizeof(others) / sizeof(others[0]); k++)
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+            char body[2048], answer[1024];
+            snprintf(
+                body, sizeof(body),
+                "{\"max_tokens\":9,\"tool_choice\":{\"type\":\"tool\",\"name\":\"%s\"},\"tools\":[{\"name\":"
+                "\"other\",\"input_schema\":{\"type\":\"object\"}},{\"name\":\"%s\",\"input_schema\":{"
+                "\"type\":"
+                "\"object\"}}],\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\","
+                "\"content\":[{\"type\":\"tool_use\",\"id\":\"c\",\"name\":\"%s\",\"input\":{}}]},{\"role\":"
+                "\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"c\",\"content\":\"r\"}]}]"
+                "}",
+                names[i], names[i], names[i]);
+            struct translation t;
+            struct case_ c = {EP_MESSAGES, others[k].provider, others[k].model, body, NULL, NULL, false};
+            assert_int_equal(run(&t, &c), 0);
+            struct str told = k == 0 ? gemini_tool_name(str_of(names[i]), &t.arena)
+                                     : openai_tool_name(&t.arena, str_of(names[i]));
+            assert_true(told.n <= 64);
+            assert_true(i == 5 || k == 1 || !str_eq(told, str_of(names[i])));
+            size_t times = 0;
+            for (size_t at = 0; at + told.n <= t.out.body.n; at++)
+                times += memcmp(t.out.body.p + at, told.p, told.n) == 0 && t.out.body.p[at - 1] == '"';
+            assert_int_equal(times, k == 0 ? 4 : 2); /* Cohere's has no results by name, and only one tool */
+            _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wformat-nonliteral\"")
+                snprintf(answer, sizeof(answer), others[k].answer, (int)told.n, told.p);
+            _Pragma("GCC diagnostic pop") assert_int_equal(translate_answer(&t, str_of(answer)), 0);
+            if (!has(buf_str(&t.text), names[i]))
+                fail_msg("%s: " STR_FMT, others[k].provider, STR_ARG(buf_str(&t.text)));
+            translation_fini(&t);
+        }
+}
+
 /* ---- size */
 
 static void turns_grow_with_what_is_in_them(void **state)
@@ -429,6 +489,7 @@ int main(void)
         cmocka_unit_test(hosted_tools_traces_are_passed_over),
         cmocka_unit_test(results_in_the_models_turn_are_the_users),
         cmocka_unit_test(providers_get_what_they_demand),
+        cmocka_unit_test(names_of_tools_come_back),
         cmocka_unit_test(turns_grow_with_what_is_in_them),
         cmocka_unit_test(results_find_their_calls_quickly),
         cmocka_unit_test(tools_have_a_maximum),
