@@ -235,8 +235,26 @@ static void results_first(struct chat_request *c, size_t turn, const struct call
         m->parts[i] = parts[order[i].at];
 }
 
+/* Callers may count their calls anew in each turn; most providers want an id only once. The first keeps its
+ * own, a later turn's has the turn's number behind it. */
+static struct str unique_id(const struct calls *all, struct str id, size_t turn, struct arena *a)
+{
+    size_t before = calls_before(all, id, turn);
+    bool repeated = before > 0 && str_eq(all->list[before - 1].id, id);
+    return repeated ? arena_printf(a, STR_FMT "_%zu", STR_ARG(id), turn) : id;
+}
+
+static void name_calls(struct chat_request *c, const struct calls *all, struct arena *a)
+{
+    for (size_t i = 1; i < all->n; i++) {
+        const struct call_at *at = &all->list[i];
+        if (str_eq(at->id, at[-1].id))
+            c->messages[at->turn].parts[at->place].id = unique_id(all, at->id, at->turn, a);
+    }
+}
+
 /* A result belongs to the nearest earlier call of its id, and is named after it. */
-static void name_results(struct chat_request *c, size_t turn, const struct calls *all)
+static void name_results(struct chat_request *c, size_t turn, const struct calls *all, struct arena *a)
 {
     struct chat_message *m = &c->messages[turn];
     for (size_t i = 0; i < m->n_parts; i++) {
@@ -250,6 +268,7 @@ static void name_results(struct chat_request *c, size_t turn, const struct calls
         p->called_in = &c->messages[nearest];
         if (p->name.n == 0)
             p->name = p->called_in->parts[call_place(all, p->id, nearest)].name;
+        p->id = unique_id(all, p->id, nearest, a);
     }
 }
 
@@ -273,8 +292,9 @@ void chat_settle(struct chat_request *c, struct arena *a)
         if (c->messages[i].role != CHAT_USER)
             continue;
         results_first(c, i, &calls, a);
-        name_results(c, i, &calls);
+        name_results(c, i, &calls, a);
     }
+    name_calls(c, &calls, a);
     if (!c->params[PARAM_CACHE_CONTROL].name && has_marks(c))
         c->params[PARAM_CACHE_CONTROL] = (struct chat_param_value){"cache_control", STR("true")};
 }

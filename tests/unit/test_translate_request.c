@@ -290,6 +290,33 @@ static void providers_get_what_they_demand(void **state)
     CHECK(cases);
 }
 
+/* Whose calls begin with number 0 in each turn. */
+static void ids_are_one_calls_only(void **state)
+{
+    static const struct case_ cases[] = {
+        {EP_CHAT, "anthropic", "claude-sonnet-4-5",
+         "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"tool_calls\":[{"
+         "\"id\":\"c0\","
+         "\"function\":{\"name\":\"f\"}},{\"id\":\"c1\",\"function\":{\"name\":\"f\"}}]},{\"role\":\"tool\","
+         "\"tool_call_id\":"
+         "\"c1\",\"content\":\"1\"},{\"role\":\"tool\",\"tool_call_id\":\"c0\",\"content\":\"0\"},{\"role\":"
+         "\"assistant\","
+         "\"tool_calls\":[{\"id\":\"c0\",\"function\":{\"name\":\"f\"}}]},{\"role\":\"tool\",\"tool_call_"
+         "id\":\"c0\","
+         "\"content\":\"2\"}]}",
+         "[{\"type\":\"tool_result\",\"tool_use_id\":\"c0\",\"content\":\"0\"},{\"type\":\"tool_result\","
+         "\"tool_use_id\":"
+         "\"c1\",\"content\":\"1\"}]},{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":"
+         "\"c0_3\",\"name\":"
+         "\"f\",\"input\":{}}]},{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":"
+         "\"c0_3\","
+         "\"content\":\"2\"}]",
+         NULL, false},
+    };
+    (void)state;
+    CHECK(cases);
+}
+
 /* ---- names of tools */
 
 /* What a provider would not take as a name goes there under another one, and comes back under its own. */
@@ -489,6 +516,7 @@ int main(void)
         cmocka_unit_test(hosted_tools_traces_are_passed_over),
         cmocka_unit_test(results_in_the_models_turn_are_the_users),
         cmocka_unit_test(providers_get_what_they_demand),
+        cmocka_unit_test(ids_are_one_calls_only),
         cmocka_unit_test(names_of_tools_come_back),
         cmocka_unit_test(turns_grow_with_what_is_in_them),
         cmocka_unit_test(results_find_their_calls_quickly),
