@@ -412,6 +412,16 @@ struct str chat_make_id(struct arena *a, const char *prefix)
     return arena_printf(a, "%s%s", prefix, id);
 }
 
+struct str chat_one_line(struct str json, struct arena *a)
+{
+    if (json.n == 0 || (!memchr(json.p, '\n', json.n) && !memchr(json.p, '\r', json.n)))
+        return json;
+    char *p = arena_alloc(a, json.n);
+    for (size_t i = 0; i < json.n; i++) /* inside of strings they are escaped */
+        p[i] = json.p[i] == '\n' || json.p[i] == '\r' ? ' ' : json.p[i];
+    return (struct str){p, json.n};
+}
+
 struct str chat_text(const struct chat_part *parts, size_t n, struct str between, struct arena *a)
 {
     size_t total = 0, texts = 0;

@@ -271,6 +271,8 @@ bool chat_base64(struct str *data, struct arena *a);
 struct str chat_media_type(struct str data);
 /* A made-up id: "call_" and 24 characters that nobody else has. */
 struct str chat_make_id(struct arena *a, const char *prefix);
+/* A JSON text with spaces for the line ends between its tokens: it may stand in an event's line of data. */
+struct str chat_one_line(struct str json, struct arena *a);
 /* All TEXT of parts in one piece, `between` them. */
 struct str chat_text(const struct chat_part *parts, size_t n, struct str between, struct arena *a);
 bool chat_has(const struct chat_part *parts, size_t n, enum chat_part_kind kind);

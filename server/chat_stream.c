@@ -71,7 +71,9 @@ void chat_sink_take(struct chat_sink *s, const struct chat_delta *d)
     s->text_bytes += n;
     s->content |= n > 0;
     s->tools[d->choice] |= d->kind == DELTA_TOOL;
-    s->writer->dialect->delta(s->writer, d, s->out);
+    struct chat_delta line = *d;
+    line.json = chat_one_line(d->json, s->reader->scratch);
+    s->writer->dialect->delta(s->writer, &line, s->out);
 }
 
 bool chat_sink_finished(const struct chat_sink *s)

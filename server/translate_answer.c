@@ -27,7 +27,19 @@ struct translated {
     struct frames frames;
     struct chat_assemble *assemble; /* for the cache */
     struct sse_reader own;          /* … of what was written */
+    size_t arena_before;            /* … of the request's arena, before the answer */
 };
+
+enum {
+    MAX_UNSENT = 64 * 1024,    /* of events in which nothing generated has come yet */
+    MAX_STATE = 4 * MAX_ANSWER /* of memory that a stream's reader and writer take for good */
+};
+
+static const struct failure too_large_failure = {.status = 502,
+                                                 .type = "server_error",
+                                                 .code = "upstream_malformed",
+                                                 .message =
+                                                     STR("The provider's answer is too large to be told.")};
 
 /* ---- before and after */
 
@@ -46,6 +58,8 @@ static void begin(struct translated *t, struct attempt *a)
                                      .f = &t->f,
                                      .sink = &t->sink};
     t->sink = (struct chat_sink){.reader = &t->reader, .writer = &t->writer, .out = &t->out};
+    t->writer.scratch = &t->scratch;
+    t->arena_before = r->arena->used;
     arena_init(&t->scratch);
     buf_init(&t->out, (size_t)4 * MAX_ANSWER);
 }
@@ -109,12 +123,21 @@ static void write_delta(void *arg, const struct chat_delta *d)
     chat_sink_take(arg, d);
 }
 
+/* What was written did not fit: it is cut somewhere. */
+static enum step too_large(struct translated *t)
+{
+    METRIC_INC(t->a->r->worker->metrics, upstream_malformed_total);
+    return answer_failure(t->a->r, &too_large_failure);
+}
+
 static enum step tell_as_stream(struct translated *t, const struct chat_answer *answer)
 {
     struct request *r = t->a->r;
     t->writer.dialect->begin(&t->writer, &t->out);
     chat_answer_deltas(answer, write_delta, &t->sink);
     t->writer.dialect->end(&t->writer, &t->out);
+    if (t->out.full)
+        return too_large(t);
     answer_begin(r, 200, str_of(stream_type(t)));
     if (answer_end(r, buf_str(&t->out)) != 0)
         return relay_client_gone(t->a, bytes_of(answer));
@@ -125,6 +148,8 @@ static enum step tell_whole(struct translated *t, const struct chat_answer *answ
 {
     struct request *r = t->a->r;
     t->writer.dialect->write(&t->writer, answer, &t->out);
+    if (t->out.full)
+        return too_large(t);
     answer_whole(r, 200, "application/json", buf_str(&t->out));
     if (r->cache_store)
         request_cache_store(r, buf_str(&t->out));
@@ -310,6 +335,8 @@ static void meter(struct translated *t, bool failed)
     relay_note_wait(t->a);
 }
 
+static enum step end_improperly(struct translated *t, const struct failure *f);
+
 static enum step end_properly(struct translated *t)
 {
     struct request *r = t->a->r;
@@ -317,6 +344,8 @@ static enum step end_properly(struct translated *t)
     t->writer.usage = r->tokens;
     t->writer.usage_known = r->tokens_known;
     t->writer.dialect->end(&t->writer, &t->out);
+    if (t->out.full)
+        return end_improperly(t, &too_large_failure);
     upstream_last_seen(t->a->up);
     cache_what_was_written(t);
     if (answer_end(r, buf_str(&t->out)) != 0)
@@ -338,6 +367,8 @@ static enum step end_improperly(struct translated *t, const struct failure *f)
     meter(t, true);
     r->flags |= USAGE_CUT;
     g.request_id = r->id;
+    if (t->out.full) /* it ends in the middle of an event */
+        buf_reset(&t->out);
     if (r->head_sent) {
         t->writer.dialect->fail(&t->writer, &g, &t->out);
         if (flush(t) != 0)
@@ -368,6 +399,10 @@ static enum frame_result take_frame(struct translated *t, const struct chat_fram
     enum frame_result res = t->a->dialect->read_frame(&t->reader, frame);
     arena_reset(&t->scratch);
     note_first_content(t);
+    if (res != FRAME_ERROR && (t->out.full || t->a->r->arena->used - t->arena_before > MAX_STATE)) {
+        t->f = too_large_failure;
+        return FRAME_ERROR;
+    }
     return res;
 }
 
@@ -437,7 +472,7 @@ static enum step run(struct translated *t, struct str held)
         if (got == FRAME_LAST)
             return end_properly(t);
         show_progress(t);
-        if ((t->sink.content || chat_sink_finished(&t->sink)) && flush(t) != 0)
+        if ((t->sink.content || chat_sink_finished(&t->sink) || t->out.n > MAX_UNSENT) && flush(t) != 0)
             return relay_client_gone(t->a, t->sink.text_bytes);
     }
 }

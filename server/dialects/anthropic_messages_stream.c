@@ -37,6 +37,7 @@ struct stream {
     uint32_t index;             /* of the open block, or of the next one */
     struct block *open;         /* told as it comes; NULL: none */
     struct block *first, *last; /* those that wait */
+    struct block *spare;        /* of those that have ended, to be used again */
     size_t waiting;             /* bytes */
     bool calls;
     enum chat_finish finish;
@@ -125,7 +126,7 @@ static void tell_start(struct chat_writer *cw, const struct block *b, struct buf
         break;
     case REDACTED:
         json_member_strz(&w, "type", "redacted_thinking");
-        json_member_str(&w, "data", anthropic_messages_sign(b->text, b->signer, cw->r->arena));
+        json_member_str(&w, "data", anthropic_messages_sign(b->text, b->signer, chat_scratch(cw)));
         break;
     case CALL:
         json_member_strz(&w, "type", "tool_use");
@@ -180,7 +181,7 @@ static void tell_stop(struct chat_writer *cw, struct block *b, struct buf *out)
         tell_text(cw, b, STR("{}"), out);
     if (b->kind == THINKING && b->signature.n > 0)
         tell_delta(cw, STR("\"signature_delta\",\"signature\":"),
-                   anthropic_messages_sign(b->signature, b->signer, cw->r->arena), out);
+                   anthropic_messages_sign(b->signature, b->signer, chat_scratch(cw)), out);
     event_begin(out, "content_block_stop", &w);
     json_member_i64(&w, "index", stream_of(cw)->index);
     event_end(out, &w);
@@ -221,8 +222,11 @@ static bool is_whole(const struct block *b)
 static void close_open(struct chat_writer *cw, struct buf *out)
 {
     struct stream *s = stream_of(cw);
-    if (s->open)
+    if (s->open) {
         tell_stop(cw, s->open, out);
+        s->open->next = s->spare;
+        s->spare = s->open;
+    }
     s->open = NULL;
 }
 
@@ -251,12 +255,19 @@ static void go_on(struct chat_writer *cw, bool all, struct buf *out)
 
 static struct block *new_block(struct chat_writer *cw, enum block_kind kind)
 {
-    struct block *b = arena_alloc(cw->r->arena, sizeof(*b));
+    struct stream *s = stream_of(cw);
+    struct block *b = s->spare ? s->spare : arena_alloc(cw->r->arena, sizeof(*b));
+    s->spare = b == s->spare ? b->next : s->spare;
     *b = (struct block){.kind = kind};
     return b;
 }
 
-/* Begins a block, now or once those before it have ended. */
+static struct str copy(struct chat_writer *cw, struct str s)
+{
+    return s.n > 0 ? arena_copy(cw->r->arena, s) : STR_NULL;
+}
+
+/* Begins a block, now or once those before it have ended: only what waits is kept. */
 static void begin_block(struct chat_writer *cw, struct block *b, struct buf *out)
 {
     struct stream *s = stream_of(cw);
@@ -266,6 +277,12 @@ static void begin_block(struct chat_writer *cw, struct block *b, struct buf *out
         s->first = b;
     s->last = b;
     go_on(cw, false, out);
+    if (s->open == b)
+        return;
+    b->id = copy(cw, b->id);
+    b->name = copy(cw, b->name);
+    b->signature = copy(cw, b->signature);
+    b->text = copy(cw, b->text);
 }
 
 /* The youngest block, open or waiting: where a delta that begins nothing new belongs. */
@@ -306,11 +323,6 @@ static void add_text(struct chat_writer *cw, struct block *b, struct str text, s
 
 /* ---- deltas */
 
-static struct str copy(struct chat_writer *cw, struct str s)
-{
-    return s.n > 0 ? arena_copy(cw->r->arena, s) : STR_NULL;
-}
-
 /* A signature behind its text (Gemini 3 sends it at the end, beside an empty one) has no place: the block has
  * begun, and a block without text is what programs take for the answer, and Anthropic refuses in a history.
  */
@@ -322,7 +334,7 @@ static void take_text(struct chat_writer *cw, struct str text, struct str signat
     /* a signature has to be told with the block's start: it gets one of its own */
     if (!b || b->kind != TEXT || signature.n > 0 || b->signature.n > 0) {
         b = new_block(cw, TEXT);
-        b->signature = copy(cw, signature);
+        b->signature = signature;
         b->signer = signature.n > 0 ? SIGNER_GOOGLE : SIGNER_NONE;
         begin_block(cw, b, out);
     }
@@ -339,16 +351,20 @@ static void take_thinking(struct chat_writer *cw, const struct chat_delta *d, st
         begin_block(cw, b, out);
     }
     add_text(cw, b, d->text, out);
-    if (d->signature.n > 0) {
+    if (d->signature.n == 0)
+        return;
+    b->signer = d->signer;
+    b->signature = d->signature;
+    if (b == stream_of(cw)->open)
+        close_open(cw, out);
+    else
         b->signature = copy(cw, d->signature);
-        b->signer = d->signer;
-    }
 }
 
 static void take_redacted(struct chat_writer *cw, const struct chat_delta *d, struct buf *out)
 {
     struct block *b = new_block(cw, REDACTED);
-    b->text = copy(cw, d->data);
+    b->text = d->data;
     b->signer = d->signer;
     stream_of(cw)->waiting += b->text.n;
     begin_block(cw, b, out);
@@ -358,9 +374,9 @@ static void take_call(struct chat_writer *cw, const struct chat_delta *d, struct
 {
     struct block *b = new_block(cw, CALL);
     b->tool = d->tool;
-    b->id = copy(cw, d->id);
-    b->name = copy(cw, d->name);
-    b->signature = copy(cw, d->signature);
+    b->id = d->id;
+    b->name = d->name;
+    b->signature = d->signature;
     b->signer = d->signer;
     stream_of(cw)->calls = true;
     begin_block(cw, b, out);
@@ -395,7 +411,7 @@ static void take_citations(struct chat_writer *cw, struct str annotations, struc
     struct str citation;
     if (!s->open || s->open->kind != TEXT)
         return;
-    for (size_t at = 0; (citation = anthropic_messages_citation(annotations, &at, cw->r->arena)).n > 0;) {
+    for (size_t at = 0; (citation = anthropic_messages_citation(annotations, &at, chat_scratch(cw))).n > 0;) {
         event_begin(out, "content_block_delta", &w);
         json_member_i64(&w, "index", s->index);
         json_member_open(&w, "delta", '{');
@@ -418,7 +434,7 @@ static void take_finish(struct chat_writer *cw, const struct chat_delta *d, stru
 
 void anthropic_messages_delta(struct chat_writer *w, const struct chat_delta *d, struct buf *out)
 {
-    struct arena *a = w->r->arena;
+    struct arena *a = chat_scratch(w);
     if (d->kind == DELTA_START) {
         start(w, d->id, d->model, out);
         return;

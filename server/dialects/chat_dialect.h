@@ -16,7 +16,15 @@ struct chat_writer {
     struct usage_tokens usage; /* at end(): the final counts, told or estimated */
     bool usage_known;          /* told by the provider */
     void *state;               /* the dialect's own: begin() makes it */
+    struct arena *scratch;     /* emptied after each frame of a stream; NULL: the request's will do */
 };
+
+/* For what is written at once. A stream may have no end, so of the request's arena a writer takes only what
+ * it keeps. */
+static inline struct arena *chat_scratch(const struct chat_writer *w)
+{
+    return w->scratch ? w->scratch : w->r->arena;
+}
 
 struct chat_dialect {
     const char *name; /* "chat", "responses", "messages", "generate_content" */

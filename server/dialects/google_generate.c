@@ -20,6 +20,9 @@ struct held_call {
     struct str id, name, signature;
     char *arguments;
     size_t n, room;
+    unsigned depth; /* of what has come of them */
+    bool in_string, escaped;
+    bool ended; /* the outermost bracket was closed */
     bool told;
 };
 
@@ -93,7 +96,7 @@ static void put_call(struct json_writer *w, struct str id, struct str name, stru
     json_member_open(w, "functionCall", '{');
     json_opt_str(w, "id", id);
     json_member_str(w, "name", name);
-    json_member_raw(w, "args", chat_arguments(arguments, a));
+    json_member_raw(w, "args", chat_one_line(chat_arguments(arguments, a), a));
     json_close(w, '}');
     put_signature(w, signature, signer, a);
     json_close(w, '}');
@@ -395,7 +398,25 @@ static void hold_call(struct chat_writer *cw, const struct chat_delta *d, struct
         .tool = d->tool,
         .id = arena_copy(a, d->id),
         .name = arena_copy(a, d->name),
-        .signature = arena_copy(a, google_pack_signature(d->signature, d->signer, false, a))};
+        .signature = arena_copy(a, google_pack_signature(d->signature, d->signer, false, chat_scratch(cw)))};
+}
+
+/* Sees the end of the arguments as they come. */
+static void follow(struct held_call *c, struct str text)
+{
+    for (size_t i = 0; i < text.n && !c->ended; i++) {
+        char byte = text.p[i];
+        if (c->escaped)
+            c->escaped = false;
+        else if (c->in_string && byte == '\\')
+            c->escaped = true;
+        else if (byte == '"')
+            c->in_string = !c->in_string;
+        else if (!c->in_string && (byte == '{' || byte == '['))
+            c->depth++;
+        else if (!c->in_string && (byte == '}' || byte == ']'))
+            c->ended = c->depth == 0 || --c->depth == 0;
+    }
 }
 
 static void hold_arguments(struct chat_writer *cw, const struct chat_delta *d, struct buf *out)
@@ -421,11 +442,13 @@ static void hold_arguments(struct chat_writer *cw, const struct chat_delta *d, s
     }
     memcpy(c->arguments + c->n, d->text.p, d->text.n);
     c->n += d->text.n;
+    follow(c, d->text);
 }
 
+/* Not more may be looked at each time than is new. */
 static bool is_complete(const struct held_call *c)
 {
-    return c->n > 0 && json_validate((struct str){c->arguments, c->n}, NULL) == 0;
+    return c->ended;
 }
 
 /* The held calls of a choice in their order, up to the first that may go on; all: its end has come. */
@@ -440,7 +463,7 @@ static void tell_calls(struct chat_writer *cw, uint32_t choice, bool all, struct
             return;
         struct json_writer w = open_candidate(s, out);
         put_call(&w, c->id, c->name, (struct str){c->arguments, c->n}, c->signature, SIGNER_GOOGLE,
-                 cw->r->arena);
+                 chat_scratch(cw));
         close_content(&w);
         close_candidate(s, &w, choice);
         c->told = true;
@@ -452,7 +475,7 @@ static void tell_calls(struct chat_writer *cw, uint32_t choice, bool all, struct
 static void tell_part(struct chat_writer *cw, const struct chat_delta *d, struct buf *out)
 {
     struct state *s = cw->state;
-    struct arena *a = cw->r->arena;
+    struct arena *a = chat_scratch(cw);
     tell_calls(cw, d->choice, false, out);
     struct json_writer w = open_candidate(s, out);
     if (d->kind == DELTA_IMAGE)

@@ -254,15 +254,21 @@ static int64_t index_of(struct json_value v)
     return json_int(v, &n) == 0 ? n : -1;
 }
 
+/* It may be told again and again. */
+static void keep(struct chat_reader *rd, struct str *kept, struct json_value v)
+{
+    struct str text = json_text(v, rd->scratch);
+    if (v.type == JSON_STRING && !str_eq(text, *kept))
+        *kept = arena_copy(rd->arena, text);
+}
+
 static void take_stop(struct chat_reader *rd, struct stream_reader *s, struct json_value stop,
                       struct json_value sequence, struct json_value explanation)
 {
     if (stop.type == JSON_STRING)
         s->finish = anthropic_finish(stop);
-    if (sequence.type == JSON_STRING)
-        s->stop_sequence = arena_copy(rd->arena, json_text(sequence, rd->scratch));
-    if (explanation.type == JSON_STRING)
-        s->explanation = arena_copy(rd->arena, json_text(explanation, rd->scratch));
+    keep(rd, &s->stop_sequence, sequence);
+    keep(rd, &s->explanation, explanation);
 }
 
 /* Content that is there from the start: calls that came up while a program of the model's ran. */

@@ -81,8 +81,11 @@ static inline const struct chat_request *translation_request(struct translation 
 
 static inline struct chat_writer translation_writer(struct translation *t)
 {
-    return (struct chat_writer){
-        .r = &t->r, .in = translation_request(t), .dialect = t->dialect, .model = STR("target-model")};
+    return (struct chat_writer){.r = &t->r,
+                                .in = translation_request(t),
+                                .dialect = t->dialect,
+                                .model = STR("target-model"),
+                                .scratch = &t->scratch};
 }
 
 /* The provider's whole answer as the caller's: t->text; 0, or -1 with t->f. */
