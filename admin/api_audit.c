@@ -14,11 +14,11 @@ static int list_one(int64_t time_us, struct str line, void *arg)
         return 1;
     char time[RFC3339_SIZE];
     rfc3339_format_us(time, time_us);
-    jw_open(&l->w, '{');
-    jw_text_in(&l->w, "time", time);
-    jw_name(&l->w, "event");
-    jw_raw(&l->w, line); /* audit.c wrote it as JSON */
-    jw_close(&l->w, '}');
+    json_open(&l->w, '{');
+    json_member_strz(&l->w, "time", time);
+    json_name(&l->w, "event");
+    json_raw(&l->w, line); /* audit.c wrote it as JSON */
+    json_close(&l->w, '}');
     return 0;
 }
 
@@ -29,12 +29,12 @@ void audit_list(struct call *c)
     if (call_query_u64(c, "limit", 10000, &l.limit))
         return;
     l.w = reply_json(c->x->reply, 200);
-    jw_open(&l.w, '{');
-    jw_open_in(&l.w, "data", '[');
+    json_open(&l.w, '{');
+    json_member_open(&l.w, "data", '[');
     if (keystore_each_audit(c->admin->keys, list_one, &l, &err) < 0) {
         call_failed(c, "reading the audit log", &err);
         return;
     }
-    jw_close(&l.w, ']');
-    jw_close(&l.w, '}');
+    json_close(&l.w, ']');
+    json_close(&l.w, '}');
 }

@@ -46,10 +46,10 @@ void cache_purge_post(struct call *c)
     }
     audit_note(c, "cache.purge", scope, STR_NULL);
     struct json_writer w = reply_json(c->x->reply, 200);
-    jw_open(&w, '{');
-    jw_text_in(&w, "scope", scope);
-    jw_u64_in(&w, "removed", removed);
-    jw_close(&w, '}');
+    json_open(&w, '{');
+    json_member_strz(&w, "scope", scope);
+    json_member_u64(&w, "removed", removed);
+    json_close(&w, '}');
 }
 
 static uint64_t counter(const struct admin *a, size_t offset)
@@ -67,12 +67,12 @@ void cache_stats_get(struct call *c)
         return;
     }
     struct json_writer w = reply_json(c->x->reply, 200);
-    jw_open(&w, '{');
-    jw_bool_in(&w, "enabled", a->config->cache.enabled);
-    jw_u64_in(&w, "entries", s.entries);
-    jw_u64_in(&w, "used_bytes", s.used_bytes);
-    jw_u64_in(&w, "max_bytes", s.max_bytes ? s.max_bytes : a->config->cache.max_bytes);
-#define COUNTER(member, name) jw_u64_in(&w, member, counter(a, offsetof(struct shm_metrics, name)))
+    json_open(&w, '{');
+    json_member_bool(&w, "enabled", a->config->cache.enabled);
+    json_member_u64(&w, "entries", s.entries);
+    json_member_u64(&w, "used_bytes", s.used_bytes);
+    json_member_u64(&w, "max_bytes", s.max_bytes ? s.max_bytes : a->config->cache.max_bytes);
+#define COUNTER(member, name) json_member_u64(&w, member, counter(a, offsetof(struct shm_metrics, name)))
     COUNTER("hits", cache_hits_total);
     COUNTER("misses", cache_misses_total);
     COUNTER("stores", cache_stores_total);
@@ -80,6 +80,6 @@ void cache_stats_get(struct call *c)
     COUNTER("evicted", cache_evicted_total);
     COUNTER("expired", cache_expired_total);
 #undef COUNTER
-    jw_usd_in(&w, "saved_usd", counter(a, offsetof(struct shm_metrics, cache_saved_pico_usd_total)));
-    jw_close(&w, '}');
+    json_member_usd(&w, "saved_usd", counter(a, offsetof(struct shm_metrics, cache_saved_pico_usd_total)));
+    json_close(&w, '}');
 }

@@ -44,20 +44,21 @@ static void write_state(struct json_writer *w, const struct admin *a, const char
     if (!a->segment.header)
         return;
     const struct shm_slot *slot = table_peek(&a->segment, table_id(&a->segment, TABLE_KEY, str_of(id)));
-    jw_u64_in(w, "in_flight", slot ? places_count(&slot->limit.places) : 0);
-    jw_u64_in(w, "refused", slot ? atomic_load_explicit(&slot->limit.refused, memory_order_relaxed) : 0);
+    json_member_u64(w, "in_flight", slot ? places_count(&slot->limit.places) : 0);
+    json_member_u64(w, "refused",
+                    slot ? atomic_load_explicit(&slot->limit.refused, memory_order_relaxed) : 0);
 }
 
 static void answer(const struct call *c, int status, const struct key_record *k, const char *secret)
 {
     struct json_writer w = reply_json(c->x->reply, status);
-    jw_open(&w, '{');
+    json_open(&w, '{');
     key_fields_write(&w, k);
     if (secret)
-        jw_text_in(&w, "key", secret);
+        json_member_strz(&w, "key", secret);
     else
         write_state(&w, c->admin, k->id);
-    jw_close(&w, '}');
+    json_close(&w, '}');
 }
 
 /* A key that is taken over must not be somebody's already: 0, or -1, answered. */
@@ -127,10 +128,10 @@ void keys_delete(struct call *c)
     }
     audit_note(c, "key.delete", c->object, STR_NULL);
     struct json_writer w = reply_json(c->x->reply, 200);
-    jw_open(&w, '{');
-    jw_text_in(&w, "id", c->object);
-    jw_bool_in(&w, "deleted", true);
-    jw_close(&w, '}');
+    json_open(&w, '{');
+    json_member_strz(&w, "id", c->object);
+    json_member_bool(&w, "deleted", true);
+    json_close(&w, '}');
 }
 
 void keys_rotate(struct call *c)
@@ -198,9 +199,9 @@ static int list_one(const struct key_record *k, void *arg)
     }
     l->n++;
     str_copy_cut(l->last, sizeof l->last, str_of(k->id));
-    jw_open(&l->w, '{');
+    json_open(&l->w, '{');
     key_fields_write(&l->w, k);
-    jw_close(&l->w, '}');
+    json_close(&l->w, '}');
     return 0;
 }
 
@@ -211,14 +212,14 @@ void keys_list(struct call *c)
         return;
     struct error err;
     l.w = reply_json(c->x->reply, 200);
-    jw_open(&l.w, '{');
-    jw_open_in(&l.w, "data", '[');
+    json_open(&l.w, '{');
+    json_member_open(&l.w, "data", '[');
     if (keystore_each_key(c->admin->keys, list_one, &l, &err) < 0) {
         call_failed(c, "listing the keys", &err);
         return;
     }
-    jw_close(&l.w, ']');
-    jw_bool_in(&l.w, "has_more", l.more);
-    jw_text_in(&l.w, "next_after", l.more && l.n ? l.last : NULL);
-    jw_close(&l.w, '}');
+    json_close(&l.w, ']');
+    json_member_bool(&l.w, "has_more", l.more);
+    json_member_strz(&l.w, "next_after", l.more && l.n ? l.last : NULL);
+    json_close(&l.w, '}');
 }

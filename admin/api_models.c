@@ -3,17 +3,18 @@
 
 static void write_price(struct json_writer *w, const struct price *p)
 {
-    jw_bool_in(w, "price_known", p->known);
+    json_member_bool(w, "price_known", p->known);
     if (!p->known) {
-        jw_null_in(w, "usd_per_million_tokens");
+        json_member_null(w, "usd_per_million_tokens");
         return;
     }
-    jw_open_in(w, "usd_per_million_tokens", '{'); /* a pico-USD a token is a micro-USD a million of them */
-    jw_decimal_in(w, "input", p->input, 6);
-    jw_decimal_in(w, "cached", p->cached, 6);
-    jw_decimal_in(w, "cache_write", p->cache_write, 6);
-    jw_decimal_in(w, "output", p->output, 6);
-    jw_close(w, '}');
+    json_member_open(w, "usd_per_million_tokens",
+                     '{'); /* a pico-USD a token is a micro-USD a million of them */
+    json_member_decimal(w, "input", p->input, 6);
+    json_member_decimal(w, "cached", p->cached, 6);
+    json_member_decimal(w, "cache_write", p->cache_write, 6);
+    json_member_decimal(w, "output", p->output, 6);
+    json_close(w, '}');
 }
 
 static void write_target(struct json_writer *w, const struct config *c, const struct conf_model *m,
@@ -24,31 +25,31 @@ static void write_target(struct json_writer *w, const struct config *c, const st
     struct price price = m->price;
     if (!price.known && c->prices)
         price = price_find(c->prices, str_of(p->type), str_of(model));
-    jw_open(w, '{');
-    jw_text_in(w, "provider", p->name);
-    jw_text_in(w, "model", t->model);
+    json_open(w, '{');
+    json_member_strz(w, "provider", p->name);
+    json_member_strz(w, "model", t->model);
     write_price(w, &price);
-    jw_close(w, '}');
+    json_close(w, '}');
 }
 
 void models_list(struct call *c)
 {
     const struct config *config = c->admin->config;
     struct json_writer w = reply_json(c->x->reply, 200);
-    jw_open(&w, '{');
-    jw_open_in(&w, "data", '[');
+    json_open(&w, '{');
+    json_member_open(&w, "data", '[');
     for (size_t i = 0; i < config->n_models; i++) {
         const struct conf_model *m = &config->models[i];
-        jw_open(&w, '{');
-        jw_text_in(&w, "name", m->name);
-        jw_limit_in(&w, "context_window", m->context_window);
-        jw_limit_in(&w, "max_output", m->max_output);
-        jw_open_in(&w, "targets", '[');
+        json_open(&w, '{');
+        json_member_strz(&w, "name", m->name);
+        json_member_limit(&w, "context_window", m->context_window);
+        json_member_limit(&w, "max_output", m->max_output);
+        json_member_open(&w, "targets", '[');
         for (size_t t = 0; t < m->n_targets; t++)
             write_target(&w, config, m, &m->targets[t]);
-        jw_close(&w, ']');
-        jw_close(&w, '}');
+        json_close(&w, ']');
+        json_close(&w, '}');
     }
-    jw_close(&w, ']');
-    jw_close(&w, '}');
+    json_close(&w, ']');
+    json_close(&w, '}');
 }

@@ -44,10 +44,10 @@ void reload_answered(struct admin *a, const struct control *m)
         reply_error(x.reply, 400, "config_refused", NULL, "%s", m->text);
     } else {
         struct json_writer w = reply_json(x.reply, 200);
-        jw_open(&w, '{');
-        jw_bool_in(&w, "reloaded", true);
-        jw_u64_in(&w, "generation", m->generation);
-        jw_close(&w, '}');
+        json_open(&w, '{');
+        json_member_bool(&w, "reloaded", true);
+        json_member_u64(&w, "generation", m->generation);
+        json_close(&w, '}');
     }
     uint64_t connection = a->reload_waits;
     a->reload_waits = 0;

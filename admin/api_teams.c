@@ -16,16 +16,16 @@ static const struct field fields[] = {
 
 static void write_team(struct json_writer *w, const struct team_record *t, const struct admin *a)
 {
-    jw_open(w, '{');
-    jw_text_in(w, "name", t->name);
-    jw_text_in(w, "department", t->department);
+    json_open(w, '{');
+    json_member_strz(w, "name", t->name);
+    json_member_strz(w, "department", t->department);
     limit_fields_write(w, &t->limits);
     if (a->segment.header) {
         const struct shm_slot *slot =
             table_peek(&a->segment, table_id(&a->segment, TABLE_TEAM, str_of(t->name)));
-        jw_u64_in(w, "in_flight", slot ? places_count(&slot->limit.places) : 0);
+        json_member_u64(w, "in_flight", slot ? places_count(&slot->limit.places) : 0);
     }
-    jw_close(w, '}');
+    json_close(w, '}');
 }
 
 struct team_listing {
@@ -44,14 +44,14 @@ void teams_list(struct call *c)
 {
     struct team_listing l = {.w = reply_json(c->x->reply, 200), .admin = c->admin};
     struct error err;
-    jw_open(&l.w, '{');
-    jw_open_in(&l.w, "data", '[');
+    json_open(&l.w, '{');
+    json_member_open(&l.w, "data", '[');
     if (keystore_each_team(c->admin->keys, list_one, &l, &err) < 0) {
         call_failed(c, "listing the teams", &err);
         return;
     }
-    jw_close(&l.w, ']');
-    jw_close(&l.w, '}');
+    json_close(&l.w, ']');
+    json_close(&l.w, '}');
 }
 
 /* The name in the path must be one that a key's "team" could hold. */

@@ -71,30 +71,30 @@ static bool cost_known(const struct usage_sum *s)
 static void average_in(struct json_writer *w, const char *name, uint64_t total_us, uint64_t n)
 {
     if (n)
-        jw_decimal_in(w, name, total_us / n, 3);
+        json_member_decimal(w, name, total_us / n, 3);
     else
-        jw_null_in(w, name);
+        json_member_null(w, name);
 }
 
 static void write_sum(struct json_writer *w, const struct usage_sum *s)
 {
-    jw_u64_in(w, "requests", s->requests);
-    jw_u64_in(w, "errors", s->errors);
-    jw_u64_in(w, "cache_hits", s->cache_hits);
-    jw_u64_in(w, "killed", s->killed);
-    jw_open_in(w, "tokens", '{');
-    jw_u64_in(w, "input", s->tokens.input);
-    jw_u64_in(w, "cached", s->tokens.cached);
-    jw_u64_in(w, "cache_write", s->tokens.cache_write);
-    jw_u64_in(w, "output", s->tokens.output);
-    jw_u64_in(w, "reasoning", s->tokens.reasoning);
-    jw_close(w, '}');
+    json_member_u64(w, "requests", s->requests);
+    json_member_u64(w, "errors", s->errors);
+    json_member_u64(w, "cache_hits", s->cache_hits);
+    json_member_u64(w, "killed", s->killed);
+    json_member_open(w, "tokens", '{');
+    json_member_u64(w, "input", s->tokens.input);
+    json_member_u64(w, "cached", s->tokens.cached);
+    json_member_u64(w, "cache_write", s->tokens.cache_write);
+    json_member_u64(w, "output", s->tokens.output);
+    json_member_u64(w, "reasoning", s->tokens.reasoning);
+    json_close(w, '}');
     if (cost_known(s))
-        jw_usd_in(w, "cost_usd", s->cost_pico);
+        json_member_usd(w, "cost_usd", s->cost_pico);
     else
-        jw_null_in(w, "cost_usd");
-    jw_u64_in(w, "cost_unknown", s->cost_unknown);
-    jw_usd_in(w, "saved_usd", s->saved_pico);
+        json_member_null(w, "cost_usd");
+    json_member_u64(w, "cost_unknown", s->cost_unknown);
+    json_member_usd(w, "saved_usd", s->saved_pico);
     average_in(w, "latency_avg_ms", s->latency_us_total, s->requests);
     average_in(w, "ttft_avg_ms", s->ttft_us_total, s->ttft_count);
 }
@@ -108,11 +108,11 @@ struct usage_answer {
 static int json_group(const char *const values[], const struct usage_sum *s, void *arg)
 {
     struct usage_answer *a = arg;
-    jw_open(&a->w, '{');
+    json_open(&a->w, '{');
     for (size_t i = 0; i < a->q->n; i++)
-        jw_text_in(&a->w, dimension_names[a->q->by[i]], values[i]);
+        json_member_strz(&a->w, dimension_names[a->q->by[i]], values[i]);
     write_sum(&a->w, s);
-    jw_close(&a->w, '}');
+    json_close(&a->w, '}');
     return a->body->full;
 }
 
@@ -182,24 +182,24 @@ static void answer_json(const struct call *c, const struct usage_question *q)
     struct usage_sum total = {0};
     if (total_of(c, q, &total))
         return;
-    jw_open(&a.w, '{');
-    jw_text_in(&a.w, "from", q->from);
-    jw_text_in(&a.w, "to", q->to);
-    jw_open_in(&a.w, "group_by", '[');
+    json_open(&a.w, '{');
+    json_member_strz(&a.w, "from", q->from);
+    json_member_strz(&a.w, "to", q->to);
+    json_member_open(&a.w, "group_by", '[');
     for (size_t i = 0; i < q->n; i++)
-        jw_str(&a.w, str_of(dimension_names[q->by[i]]));
-    jw_close(&a.w, ']');
-    jw_open_in(&a.w, "total", '{');
+        json_str(&a.w, str_of(dimension_names[q->by[i]]));
+    json_close(&a.w, ']');
+    json_member_open(&a.w, "total", '{');
     write_sum(&a.w, &total);
-    jw_close(&a.w, '}');
-    jw_open_in(&a.w, "data", '[');
+    json_close(&a.w, '}');
+    json_member_open(&a.w, "data", '[');
     static const char *const no_values[USAGE_DIMENSIONS];
     if (q->n == 0)
         json_group(no_values, &total, &a);
     else if (query(c, q, q->by, q->n, json_group, &a))
         return;
-    jw_close(&a.w, ']');
-    jw_close(&a.w, '}');
+    json_close(&a.w, ']');
+    json_close(&a.w, '}');
 }
 
 static void answer_csv(const struct call *c, const struct usage_question *q)

@@ -27,10 +27,10 @@ struct rows_answer {
 
 /* A row's text fields are NUL-terminated where the ledger is sound; a row is bytes from a file all the same.
  */
-#define ROW_TEXT(w, name, field)                                      \
-    do {                                                              \
-        jw_name(w, name);                                             \
-        jw_str(w, (struct str){field, strnlen(field, sizeof field)}); \
+#define ROW_TEXT(w, name, field)                                        \
+    do {                                                                \
+        json_name(w, name);                                             \
+        json_str(w, (struct str){field, strnlen(field, sizeof field)}); \
     } while (0)
 
 static void write_names(struct json_writer *w, const struct usage_row *r)
@@ -46,46 +46,46 @@ static void write_names(struct json_writer *w, const struct usage_row *r)
 
 static void write_tokens(struct json_writer *w, const struct usage_tokens *t)
 {
-    jw_open_in(w, "tokens", '{');
-    jw_u64_in(w, "input", t->input);
-    jw_u64_in(w, "cached", t->cached);
-    jw_u64_in(w, "cache_write", t->cache_write);
-    jw_u64_in(w, "output", t->output);
-    jw_u64_in(w, "reasoning", t->reasoning);
-    jw_close(w, '}');
+    json_member_open(w, "tokens", '{');
+    json_member_u64(w, "input", t->input);
+    json_member_u64(w, "cached", t->cached);
+    json_member_u64(w, "cache_write", t->cache_write);
+    json_member_u64(w, "output", t->output);
+    json_member_u64(w, "reasoning", t->reasoning);
+    json_close(w, '}');
 }
 
 static void write_flags(struct json_writer *w, uint16_t set)
 {
-    jw_open_in(w, "flags", '[');
+    json_member_open(w, "flags", '[');
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (set & flags[i].flag)
-            jw_str(w, str_of(flags[i].name));
-    jw_close(w, ']');
+            json_str(w, str_of(flags[i].name));
+    json_close(w, ']');
 }
 
 static void write_row(struct json_writer *w, const struct usage_row *r)
 {
     char time[RFC3339_SIZE];
     rfc3339_format_us(time, r->time_us);
-    jw_open(w, '{');
-    jw_u64_in(w, "time_us", r->time_us > 0 ? (uint64_t)r->time_us : 0);
-    jw_text_in(w, "time", time);
+    json_open(w, '{');
+    json_member_u64(w, "time_us", r->time_us > 0 ? (uint64_t)r->time_us : 0);
+    json_member_strz(w, "time", time);
     write_names(w, r);
-    jw_u64_in(w, "endpoint", r->endpoint);
-    jw_u64_in(w, "status", r->status);
-    jw_u64_in(w, "attempts", r->attempts);
-    jw_u64_in(w, "latency_us", r->latency_us);
-    jw_limit_in(w, "ttft_us", r->ttft_us); /* 0: there was no first byte */
-    jw_u64_in(w, "upstream_us", r->upstream_us);
+    json_member_u64(w, "endpoint", r->endpoint);
+    json_member_u64(w, "status", r->status);
+    json_member_u64(w, "attempts", r->attempts);
+    json_member_u64(w, "latency_us", r->latency_us);
+    json_member_limit(w, "ttft_us", r->ttft_us); /* 0: there was no first byte */
+    json_member_u64(w, "upstream_us", r->upstream_us);
     write_tokens(w, &r->tokens);
     if (r->flags & USAGE_COST_UNKNOWN)
-        jw_null_in(w, "cost_usd");
+        json_member_null(w, "cost_usd");
     else
-        jw_usd_in(w, "cost_usd", r->cost_pico);
-    jw_usd_in(w, "saved_usd", r->saved_pico);
+        json_member_usd(w, "cost_usd", r->cost_pico);
+    json_member_usd(w, "saved_usd", r->saved_pico);
     write_flags(w, r->flags);
-    jw_close(w, '}');
+    json_close(w, '}');
 }
 
 static int each_row(const struct usage_row *r, void *arg)
@@ -109,15 +109,15 @@ void usage_rows(struct call *c)
     if (call_query_u64(c, "limit", MAX_ROWS, &a.limit) || call_query_u64(c, "from_us", INT64_MAX, &from_us))
         return;
     a.w = reply_json(c->x->reply, 200);
-    jw_open(&a.w, '{');
-    jw_open_in(&a.w, "data", '[');
+    json_open(&a.w, '{');
+    json_member_open(&a.w, "data", '[');
     struct usage_store *s = admin_usage(c->admin);
     if (s &&
         usage_store_rows(s, (int64_t)from_us, key && *key ? key : NULL, a.limit + 1, each_row, &a, &err)) {
         call_failed(c, "reading the usage rows", &err);
         return;
     }
-    jw_close(&a.w, ']');
-    jw_bool_in(&a.w, "has_more", a.more);
-    jw_close(&a.w, '}');
+    json_close(&a.w, ']');
+    json_member_bool(&a.w, "has_more", a.more);
+    json_close(&a.w, '}');
 }

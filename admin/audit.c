@@ -14,11 +14,11 @@ static void put_value(struct json_writer *w, const struct call *c, struct str na
     struct buf text;
     buf_init(&text, MAX_VALUE);
     if (str_eq(name, STR("key")))
-        jw_str(w, STR("(given)"));
+        json_str(w, STR("(given)"));
     else if (json_canonical(&text, raw, NULL, 0, c->x->arena))
-        jw_str(w, STR("(long)"));
+        json_str(w, STR("(long)"));
     else
-        jw_raw(w, buf_str(&text));
+        json_raw(w, buf_str(&text));
     buf_free(&text);
 }
 
@@ -27,14 +27,14 @@ static void put_fields(struct json_writer *w, const struct call *c, struct str f
     size_t at = 0;
     struct str raw;
     struct json_value value;
-    jw_open_in(w, "fields", '{');
+    json_member_open(w, "fields", '{');
     while (json_next(fields, &at, &raw, &value)) {
         /* decoded: "\u006bey" is the key, too */
         struct str name = arena_copy(c->x->arena, field_name(raw, c->x->arena));
-        jw_name(w, name.p);
+        json_name_str(w, name);
         put_value(w, c, name, value.raw);
     }
-    jw_close(w, '}');
+    json_close(w, '}');
 }
 
 void audit_note(const struct call *c, const char *action, const char *object, struct str fields)
@@ -42,11 +42,11 @@ void audit_note(const struct call *c, const char *action, const char *object, st
     struct buf line;
     buf_init(&line, MAX_LINE);
     struct json_writer w = json_writer(&line);
-    jw_open(&w, '{');
-    jw_text_in(&w, "who", "admin token");
-    jw_text_in(&w, "from", c->x->peer);
-    jw_text_in(&w, "action", action);
-    jw_text_in(&w, "object", object);
+    json_open(&w, '{');
+    json_member_strz(&w, "who", "admin token");
+    json_member_strz(&w, "from", c->x->peer);
+    json_member_strz(&w, "action", action);
+    json_member_strz(&w, "object", object);
     size_t before = line.n;
     if (fields.p)
         put_fields(&w, c, fields);
@@ -54,9 +54,9 @@ void audit_note(const struct call *c, const char *action, const char *object, st
         line.n = before;
         line.full = false;
         w.comma = true;
-        jw_text_in(&w, "fields", "(long)");
+        json_member_strz(&w, "fields", "(long)");
     }
-    jw_close(&w, '}');
+    json_close(&w, '}');
     struct error err;
     if (keystore_audit(c->admin->keys, buf_str(&line), &err))
         log_error("the audit log took no line (%s): " STR_FMT, err.text, STR_ARG(buf_str(&line)));

@@ -145,41 +145,41 @@ int key_fields_read(struct str body, bool creating, struct key_request *q, struc
 
 static void write_cidrs(struct json_writer *w, const struct key_record *k)
 {
-    jw_open_in(w, "allow_cidrs", '[');
+    json_member_open(w, "allow_cidrs", '[');
     for (size_t i = 0; i < k->n_cidrs && i < KEY_MAX_CIDRS; i++) {
         char address[INET6_ADDRSTRLEN] = "?", text[INET6_ADDRSTRLEN + 8];
         inet_ntop(k->cidrs[i].family == 4 ? AF_INET : AF_INET6, k->cidrs[i].addr, address, sizeof address);
         snprintf(text, sizeof text, "%s/%u", address, k->cidrs[i].bits);
-        jw_str(w, str_of(text));
+        json_str(w, str_of(text));
     }
-    jw_close(w, ']');
+    json_close(w, ']');
 }
 
 static void write_lists(struct json_writer *w, const struct key_record *k)
 {
-    jw_open_in(w, "models", '[');
+    json_member_open(w, "models", '[');
     for (size_t i = 0; i < k->n_models && i < KEY_MAX_MODELS; i++)
-        jw_str(w, str_of(k->models[i]));
-    jw_close(w, ']');
-    jw_open_in(w, "tags", '{');
+        json_str(w, str_of(k->models[i]));
+    json_close(w, ']');
+    json_member_open(w, "tags", '{');
     for (size_t i = 0; i < k->n_tags && i < KEY_MAX_TAGS; i++)
-        jw_text_in(w, k->tags[i].name, k->tags[i].value);
-    jw_close(w, '}');
+        json_member_strz(w, k->tags[i].name, k->tags[i].value);
+    json_close(w, '}');
     write_cidrs(w, k);
 }
 
 void key_fields_write(struct json_writer *w, const struct key_record *k)
 {
-    jw_text_in(w, "id", k->id);
-    jw_text_in(w, "name", k->name);
-    jw_text_in(w, "team", k->team);
-    jw_text_in(w, "department", k->department);
-    jw_text_in(w, "owner", k->owner);
-    jw_text_in(w, "hint", k->hint);
-    jw_bool_in(w, "blocked", k->blocked);
-    jw_time_in(w, "created_at", k->created_s);
-    jw_time_in(w, "expires_at", k->expires_s);
-    jw_u64_in(w, "version", k->version);
+    json_member_strz(w, "id", k->id);
+    json_member_strz(w, "name", k->name);
+    json_member_strz(w, "team", k->team);
+    json_member_strz(w, "department", k->department);
+    json_member_strz(w, "owner", k->owner);
+    json_member_strz(w, "hint", k->hint);
+    json_member_bool(w, "blocked", k->blocked);
+    json_member_time(w, "created_at", k->created_s);
+    json_member_time(w, "expires_at", k->expires_s);
+    json_member_u64(w, "version", k->version);
     limit_fields_write(w, &k->limits);
     write_lists(w, k);
 }

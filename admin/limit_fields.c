@@ -19,11 +19,11 @@ int limit_fields_check(const struct key_limits *l, struct reply *r)
 
 void limit_fields_write(struct json_writer *w, const struct key_limits *l)
 {
-    jw_limit_in(w, "rpm", l->rpm);
-    jw_limit_in(w, "rpm_burst", l->rpm_burst);
-    jw_limit_in(w, "tpm", l->tpm);
-    jw_limit_in(w, "tpm_burst", l->tpm_burst);
-    jw_limit_in(w, "rpd", l->rpd);
-    jw_limit_in(w, "rpd_burst", l->rpd_burst);
-    jw_limit_in(w, "max_parallel", l->max_parallel);
+    json_member_limit(w, "rpm", l->rpm);
+    json_member_limit(w, "rpm_burst", l->rpm_burst);
+    json_member_limit(w, "tpm", l->tpm);
+    json_member_limit(w, "tpm_burst", l->tpm_burst);
+    json_member_limit(w, "rpd", l->rpd);
+    json_member_limit(w, "rpd_burst", l->rpd_burst);
+    json_member_limit(w, "max_parallel", l->max_parallel);
 }

@@ -11,9 +11,9 @@
 void health_get(struct call *c)
 {
     struct json_writer w = reply_json(c->x->reply, 200);
-    jw_open(&w, '{');
-    jw_text_in(&w, "status", "ok");
-    jw_close(&w, '}');
+    json_open(&w, '{');
+    json_member_strz(&w, "status", "ok");
+    json_close(&w, '}');
 }
 
 void openapi_get(struct call *c)

@@ -64,14 +64,14 @@ int reply_error(struct reply *r, int status, const char *code, const char *param
     vsnprintf(message, sizeof message, fmt, ap);
     va_end(ap);
     struct json_writer w = reply_json(r, status);
-    jw_open(&w, '{');
-    jw_open_in(&w, "error", '{');
-    jw_text_in(&w, "message", message);
-    jw_text_in(&w, "type", error_type(status));
-    jw_text_in(&w, "param", param);
-    jw_text_in(&w, "code", code);
-    jw_close(&w, '}');
-    jw_close(&w, '}');
+    json_open(&w, '{');
+    json_member_open(&w, "error", '{');
+    json_member_strz(&w, "message", message);
+    json_member_strz(&w, "type", error_type(status));
+    json_member_strz(&w, "param", param);
+    json_member_strz(&w, "code", code);
+    json_close(&w, '}');
+    json_close(&w, '}');
     return -1;
 }
 

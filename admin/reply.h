@@ -2,7 +2,7 @@
 #ifndef ADMIN_REPLY_H
 #define ADMIN_REPLY_H
 
-#include "json_writer.h"
+#include "json_values.h"
 
 struct reply {
     int status; /* 0: nothing has been answered yet */

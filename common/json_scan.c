@@ -379,7 +379,9 @@ struct json_value json_root(struct str text)
 {
     struct scan s = scan_of(text);
     struct json_value v = {.type = JSON_ABSENT};
-    return scan_text(&s, 0, &v) ? (struct json_value){.type = JSON_ABSENT} : v;
+    if (scan_text(&s, 0, &v))
+        v.type = JSON_ABSENT;
+    return v;
 }
 
 struct str json_text(struct json_value v, struct arena *a)

@@ -74,6 +74,12 @@ void json_i64(struct json_writer *w, int64_t n)
     buf_printf(w->out, "%" PRId64, n);
 }
 
+void json_u64(struct json_writer *w, uint64_t n)
+{
+    before(w);
+    buf_printf(w->out, "%" PRIu64, n);
+}
+
 void json_bool(struct json_writer *w, bool b)
 {
     json_raw(w, b ? STR("true") : STR("false"));
@@ -107,6 +113,12 @@ void json_member_i64(struct json_writer *w, const char *name, int64_t n)
 {
     json_name(w, name);
     json_i64(w, n);
+}
+
+void json_member_u64(struct json_writer *w, const char *name, uint64_t n)
+{
+    json_name(w, name);
+    json_u64(w, n);
 }
 
 void json_member_bool(struct json_writer *w, const char *name, bool b)

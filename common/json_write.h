@@ -29,6 +29,7 @@ void json_str(struct json_writer *w, struct str text);   /* a string with what m
 void json_raw(struct json_writer *w, struct str value);  /* a valid JSON text, as it is */
 void json_strz(struct json_writer *w, const char *text); /* NULL: null */
 void json_i64(struct json_writer *w, int64_t n);
+void json_u64(struct json_writer *w, uint64_t n);
 void json_bool(struct json_writer *w, bool b);
 void json_null(struct json_writer *w);
 
@@ -38,6 +39,7 @@ void json_member_str(struct json_writer *w, const char *name, struct str text);
 void json_member_strz(struct json_writer *w, const char *name, const char *text);
 void json_member_raw(struct json_writer *w, const char *name, struct str value);
 void json_member_i64(struct json_writer *w, const char *name, int64_t n);
+void json_member_u64(struct json_writer *w, const char *name, uint64_t n);
 void json_member_bool(struct json_writer *w, const char *name, bool b);
 void json_member_null(struct json_writer *w, const char *name);
 /* The member only where there is something: text or value of more than 0 bytes. */
