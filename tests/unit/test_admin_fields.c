@@ -172,9 +172,9 @@ static void shown_as_valid_json(void **state)
                               true, &q, &r),
                      0);
     struct json_writer w = reply_json(&r, 200);
-    jw_open(&w, '{');
+    json_open(&w, '{');
     key_fields_write(&w, &q.record);
-    jw_close(&w, '}');
+    json_close(&w, '}');
     static const char *const paths[] = {"name", "allow_cidrs", "rpm", "expires_at"};
     struct json_value v[4];
     assert_int_equal(json_scan(buf_str(&r.body), paths, 4, v, &err), 0);

@@ -2,7 +2,7 @@
 #include "csv.h"
 #include "decimal.h"
 #include "json_scan.h"
-#include "json_writer.h"
+#include "json_values.h"
 #include "reply.h"
 #include "rfc3339.h"
 
@@ -128,21 +128,21 @@ static void json(void **state)
     struct buf b;
     buf_init(&b, 1000);
     struct json_writer w = json_writer(&b);
-    jw_open(&w, '{');
-    jw_text_in(&w, "a\"b", "x\n\xff");
-    jw_null_in(&w, "n");
-    jw_open_in(&w, "list", '[');
-    jw_u64(&w, UINT64_MAX);
-    jw_bool(&w, true);
-    jw_open(&w, '{');
-    jw_close(&w, '}');
-    jw_open(&w, '[');
-    jw_close(&w, ']');
-    jw_close(&w, ']');
-    jw_usd_in(&w, "usd", 2500000);
-    jw_limit_in(&w, "none", 0);
-    jw_time_in(&w, "never", 0);
-    jw_close(&w, '}');
+    json_open(&w, '{');
+    json_member_strz(&w, "a\"b", "x\n\xff");
+    json_member_null(&w, "n");
+    json_member_open(&w, "list", '[');
+    json_u64(&w, UINT64_MAX);
+    json_bool(&w, true);
+    json_open(&w, '{');
+    json_close(&w, '}');
+    json_open(&w, '[');
+    json_close(&w, ']');
+    json_close(&w, ']');
+    json_member_usd(&w, "usd", 2500000);
+    json_member_limit(&w, "none", 0);
+    json_member_time(&w, "never", 0);
+    json_close(&w, '}');
     struct error err;
     assert_int_equal(json_validate(buf_str(&b), &err), 0);
     assert_buf(&b, "{\"a\\\"b\":\"x\\n\xef\xbf\xbd\",\"n\":null,\"list\":[18446744073709551615,true,{},[]],"
@@ -155,7 +155,7 @@ static void errors_have_one_form(void **state)
     struct reply r;
     reply_init(&r);
     struct json_writer w = reply_json(&r, 200);
-    jw_open(&w, '{'); /* a half-written answer is thrown away */
+    json_open(&w, '{'); /* a half-written answer is thrown away */
     assert_int_equal(reply_error(&r, 404, "not_found", "id", "no \"%s\"", "x"), -1);
     assert_int_equal(r.status, 404);
     struct buf out;
