@@ -44,6 +44,8 @@ enum step relay_gather_whole(struct attempt *a, struct buf *b, struct str *body)
 enum step relay_tell_failure(struct attempt *a, struct failure *f);
 /* Takes our credential out of a message, should the provider have put it there. */
 void relay_mask(const struct attempt *a, struct failure *f);
+/* Some of it stands in the text. */
+bool relay_shows_secret(const struct attempt *a, struct str text);
 /* The bytes that tell a silent stream's reader that we are still there. */
 struct str relay_heartbeat(const struct request *r);
 /* Notes what is known about the cost of a call that ended early: estimates where nothing was told. */

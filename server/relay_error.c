@@ -63,7 +63,7 @@ static bool shows(struct str text, struct str secret)
 }
 
 /* A vendor's message may quote the credential whole, or its beginning with stars behind. */
-static bool shows_secret(const struct attempt *a, struct str text)
+bool relay_shows_secret(const struct attempt *a, struct str text)
 {
     struct str lines = upstream_credential(a->r->worker->upstreams), sent;
     for (size_t i = 0; i < sizeof(secret_parts) / sizeof(secret_parts[0]); i++)
@@ -128,7 +128,7 @@ static bool passable(const struct attempt *a, struct str body)
 {
     static const char *const paths[] = {"error"};
     struct json_value v;
-    return !a->translates && a->head->status >= 400 && !shows_secret(a, body) &&
+    return !a->translates && a->head->status >= 400 && !relay_shows_secret(a, body) &&
            json_scan(body, paths, 1, &v, NULL) == 0 && v.type == JSON_OBJECT;
 }
 

@@ -26,8 +26,10 @@ struct stream {
     bool keep_usage; /* the client asked for it */
     bool needs_last; /* without its terminal event this stream is cut */
     struct str error_data;
-    bool looked; /* at the first event, whether it is of the endpoint's kind */
-    bool chat;   /* … and it is a chat completion's, which the Responses endpoint's callers don't read */
+    bool hidden;          /* the error's own words hold our credential */
+    struct arena scratch; /* of mended events, until they are sent */
+    bool looked;          /* at the first event, whether it is of the endpoint's kind */
+    bool chat; /* … and it is a chat completion's, which the Responses endpoint's callers don't read */
     struct chat_assemble *assemble;
 };
 
@@ -80,6 +82,16 @@ static struct str data_of(struct str event)
     return data;
 }
 
+static void pass_on(struct stream *s, const struct stream_event *e, const struct sse_event *ev)
+{
+    if (e->instead.n > 0)
+        add(s, e->instead);
+    else if (s->keep_usage)
+        add(s, ev->raw);
+    else if (!e->usage_only)
+        add_without(s, ev->raw, e->null_usage);
+}
+
 static void take_event(struct stream *s, const struct sse_event *ev)
 {
     struct request *r = s->a->r;
@@ -101,12 +113,9 @@ static void take_event(struct stream *s, const struct sse_event *ev)
     s->error = e.error;
     if (e.error)
         s->error_data = arena_copy(r->arena, ev->data);
-    if (e.instead.n > 0)
-        add(s, e.instead);
-    else if (s->keep_usage)
-        add(s, ev->raw);
-    else if (!e.usage_only)
-        add_without(s, ev->raw, e.null_usage);
+    s->hidden = e.error && relay_shows_secret(s->a, e.instead.n > 0 ? e.instead : ev->data);
+    if (!s->hidden) /* else it is told in words of ours */
+        pass_on(s, &e, ev);
     r->stream_events += ev->has_data;
     METRIC_INC(r->worker->metrics, stream_events_total);
 }
@@ -191,7 +200,7 @@ static enum step end_with_error(struct stream *s)
     r->flags |= USAGE_CUT;
     if (r->head_sent && answer_piece(r, gathered(s)) != 0)
         return relay_client_gone(s->a, s->text_bytes);
-    answer_break(r, &f, false);
+    answer_break(r, &f, s->hidden);
     return STEP_DONE;
 }
 
@@ -288,6 +297,8 @@ static enum step run(struct stream *s)
         show_progress(s);
         if (answer_piece(r, gathered(s)) != 0)
             return relay_client_gone(s->a, s->text_bytes);
+        forget(s);
+        arena_reset(&s->scratch);
     }
 }
 
@@ -308,7 +319,11 @@ enum step relay_stream(struct attempt *a)
     answer_begin(r, a->head->status, STR("text/event-stream"));
     if (e != EP_NATIVE) /* a native stream's silence is its own */
         upstream_heartbeat(a->up, r->worker->config->http.heartbeat_ms);
+    arena_init(&s.scratch);
+    r->scratch = &s.scratch;
     enum step step = run(&s);
+    r->scratch = NULL;
+    arena_fini(&s.scratch);
     chat_assemble_free(&s.assemble);
     buf_free(&s.out);
     sse_free(&s.sse);

@@ -46,11 +46,12 @@ enum cache_verdict { CACHE_NOT_ASKED, CACHE_HIT, CACHE_MISS, CACHE_BYPASS };
 struct request {
     struct worker *worker;
     struct client *client;
-    struct arena *arena; /* all below that is made for this request */
-    int64_t start_ns;    /* monotonic, head complete */
-    int64_t start_us;    /* wall clock */
-    int64_t deadline_ns; /* total (x-aigw-timeout-ms or the provider's); 0: none yet */
-    char id[40];         /* x-request-id: the client's when well-formed, else ours */
+    struct arena *arena;   /* all below that is made for this request */
+    struct arena *scratch; /* a stream that passes: until what came at once is sent; NULL: arena */
+    int64_t start_ns;      /* monotonic, head complete */
+    int64_t start_us;      /* wall clock */
+    int64_t deadline_ns;   /* total (x-aigw-timeout-ms or the provider's); 0: none yet */
+    char id[40];           /* x-request-id: the client's when well-formed, else ours */
 
     struct http_head *head;
     struct endpoint_match match;
@@ -123,6 +124,12 @@ struct request {
      * what lies behind their counts. */
     struct key_record key;
 };
+
+/* For what a passing stream's event is mended with, which may have no end. */
+static inline struct arena *request_scratch(const struct request *r)
+{
+    return r->scratch ? r->scratch : r->arena;
+}
 
 /* Serves the next request of the connection. True: the connection may carry another one. False: close it
  * (with c->must_close or c->body_left bytes that nobody will read: hand back as WAIT_CLOSE), or, when

@@ -20,6 +20,7 @@ struct edit {
 
 struct edits {
     struct request *r;
+    struct arena *arena; /* of the edits and of what comes of them */
     struct edit *list;
     size_t n;
 };
@@ -27,7 +28,7 @@ struct edits {
 static void edit(struct edits *e, struct str old, struct str new)
 {
     if ((e->n & (e->n - 1)) == 0) {
-        struct edit *more = arena_alloc(e->r->arena, (e->n ? 2 * e->n : 1) * sizeof(*more));
+        struct edit *more = arena_alloc(e->arena, (e->n ? 2 * e->n : 1) * sizeof(*more));
         if (e->n > 0)
             memcpy(more, e->list, e->n * sizeof(*more));
         e->list = more;
@@ -51,7 +52,7 @@ static void insert_member(struct edits *e, struct json_value object, const char 
 {
     const char *place = object.raw.p + 1;
     size_t max = strlen(name) + value.n + 8;
-    struct buf b = {.p = arena_alloc(e->r->arena, max), .cap = max, .max = max};
+    struct buf b = {.p = arena_alloc(e->arena, max), .cap = max, .max = max};
     if (object.count == 0 && inserted_at(e, place))
         buf_add_byte(&b, ',');
     buf_add_byte(&b, '"');
@@ -68,7 +69,7 @@ static struct str apply(const struct edits *e, struct str text)
     size_t max = text.n;
     for (size_t i = 0; i < e->n; i++)
         max += e->list[i].new.n;
-    struct buf b = {.p = arena_alloc(e->r->arena, max), .cap = max, .max = max};
+    struct buf b = {.p = arena_alloc(e->arena, max), .cap = max, .max = max};
     const char *at = text.p;
     for (size_t i = 0; i < e->n; i++) {
         const struct edit *x = &e->list[i];
@@ -82,10 +83,10 @@ static struct str apply(const struct edits *e, struct str text)
     return buf_str(&b);
 }
 
-static struct str quoted(struct request *r, struct str text)
+static struct str quoted(struct arena *a, struct str text)
 {
     size_t max = 6 * text.n + 2;
-    struct buf b = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
+    struct buf b = {.p = arena_alloc(a, max), .cap = max, .max = max};
     json_put_string(&b, text);
     return buf_str(&b);
 }
@@ -184,8 +185,8 @@ static struct buf string_buf(struct arena *a, size_t n)
 /* Mistral's array of thinking and text → content and reasoning_content. */
 static void mend_content(struct edits *e, struct json_value message, struct json_value content)
 {
-    struct split s = {.text = string_buf(e->r->arena, content.raw.n),
-                      .thinking = string_buf(e->r->arena, content.raw.n)};
+    struct split s = {.text = string_buf(e->arena, content.raw.n),
+                      .thinking = string_buf(e->arena, content.raw.n)};
     struct json_value v;
     size_t next = 0;
     if (content.type != JSON_ARRAY)
@@ -254,9 +255,9 @@ static void mend_new_call(struct edits *e, struct json_value call, struct passed
     if (known->id.n == 0) {
         known->id = chat_make_id(e->r->arena, "call_");
         if (id.type == JSON_ABSENT)
-            insert_member(e, call, "id", quoted(e->r, known->id));
+            insert_member(e, call, "id", quoted(e->arena, known->id));
         else
-            edit(e, id.raw, quoted(e->r, known->id));
+            edit(e, id.raw, quoted(e->arena, known->id));
     }
     struct json_value type = json_member(call, "type");
     if (type.type == JSON_ABSENT)
@@ -286,7 +287,7 @@ static void mend_call(struct edits *e, struct openai_pass *p, uint32_t choice, s
         return;
     if (v[INDEX].type == JSON_NUMBER && (json_int(v[INDEX], &told) != 0 || told < 0 || told > INT32_MAX))
         told = -1;
-    struct str id = json_text(v[ID], e->r->arena);
+    struct str id = json_text(v[ID], e->arena);
     if (is(id, "null"))
         id = STR_NULL;
     struct passed_call *known = whole ? NULL : find_call(p, choice, told, id, v[NAME].type == JSON_STRING);
@@ -297,13 +298,13 @@ static void mend_call(struct edits *e, struct openai_pass *p, uint32_t choice, s
     if (!known)
         return;
     known->named |= v[NAME].type == JSON_STRING && v[NAME].raw.n > 2;
-    struct str index = arena_printf(e->r->arena, "%u", known->index);
+    struct str index = arena_printf(e->arena, "%u", known->index);
     if (!whole && v[INDEX].type == JSON_ABSENT)
         insert_member(e, call, "index", index);
     else if (!whole && told != (int64_t)known->index)
         edit(e, v[INDEX].raw, index);
     if (v[ARGUMENTS].type == JSON_OBJECT)
-        edit(e, v[ARGUMENTS].raw, quoted(e->r, v[ARGUMENTS].raw));
+        edit(e, v[ARGUMENTS].raw, quoted(e->arena, v[ARGUMENTS].raw));
 }
 
 static bool mend_calls(struct edits *e, struct openai_pass *p, uint32_t choice, struct json_value calls,
@@ -341,7 +342,7 @@ static void mend_finish(struct edits *e, bool called, struct json_value reason, 
         {"safety", "content_filter"},
         {"sensitive", "content_filter"},
     };
-    struct str name = json_text(reason, e->r->arena);
+    struct str name = json_text(reason, e->arena);
     const char *ours = NULL;
     if (is(name, "error") || is(name, "insufficient_system_resource"))
         *broke_off = true;
@@ -351,7 +352,7 @@ static void mend_finish(struct edits *e, bool called, struct json_value reason, 
     if (called && (is(name, "stop") || (ours && strcmp(ours, "stop") == 0)))
         ours = "tool_calls";
     if (ours)
-        edit(e, reason.raw, quoted(e->r, str_of(ours)));
+        edit(e, reason.raw, quoted(e->arena, str_of(ours)));
 }
 
 /* ---- choices */
@@ -367,7 +368,7 @@ static void mend_list(struct edits *e, uint32_t *listed, struct json_value list)
         return;
     while (json_next(list.raw, &next, NULL, &v) == 1) {
         if (!first && v.type == JSON_OBJECT && json_member(v, "index").type == JSON_ABSENT)
-            insert_member(e, v, "index", arena_printf(e->r->arena, "%u", *listed));
+            insert_member(e, v, "index", arena_printf(e->arena, "%u", *listed));
         (*listed)++;
     }
 }
@@ -416,7 +417,7 @@ static void mend_choice(struct edits *e, struct openai_pass *p, struct json_valu
     if (choice.type != JSON_OBJECT || json_scan(choice.raw, paths, 4, v, NULL) != 0)
         return;
     if (v[INDEX].type == JSON_ABSENT)
-        insert_member(e, choice, "index", arena_printf(e->r->arena, "%u", place));
+        insert_member(e, choice, "index", arena_printf(e->arena, "%u", place));
     else if (json_int(v[INDEX], &index) != 0 || index < 0 || index > INT32_MAX)
         index = place;
     bool called = called_before(p, (uint32_t)index);
@@ -447,7 +448,7 @@ struct str openai_mend(struct request *r, struct openai_pass *p, struct str text
     static const char *const paths[] = {"choices", "usage", "x_groq.usage"};
     enum { CHOICES, USAGE, GROQ };
     struct json_value v[3], choice;
-    struct edits e = {.r = r};
+    struct edits e = {.r = r, .arena = request_scratch(r)};
     size_t next = 0;
     *broke_off = false;
     if (json_scan(text, paths, 3, v, NULL) != 0)
@@ -461,7 +462,7 @@ struct str openai_mend(struct request *r, struct openai_pass *p, struct str text
 
 struct str openai_event(struct request *r, struct str data)
 {
-    struct buf b = {.p = arena_alloc(r->arena, data.n + 8), .cap = data.n + 8, .max = data.n + 8};
+    struct buf b = {.p = arena_alloc(request_scratch(r), data.n + 8), .cap = data.n + 8, .max = data.n + 8};
     buf_add(&b, STR("data: "));
     buf_add(&b, data);
     for (size_t i = 6; i < b.n; i++)
@@ -529,9 +530,9 @@ static bool is_mistral_id(struct str id)
 
 static void mend_id(struct edits *e, struct json_value id)
 {
-    struct str text = json_text(id, e->r->arena);
+    struct str text = json_text(id, e->arena);
     if (id.type == JSON_STRING && !is_mistral_id(text))
-        edit(e, id.raw, quoted(e->r, openai_call_id(e->r->arena, text, true)));
+        edit(e, id.raw, quoted(e->arena, openai_call_id(e->arena, text, true)));
 }
 
 static void mend_turn(struct edits *e, unsigned deviations, bool developer, struct json_value message)
@@ -570,7 +571,7 @@ static bool holds(struct str text, const char *what)
 static struct str mended_messages(struct request *r, const struct conf_provider *conf, unsigned deviations,
                                   struct json_value messages)
 {
-    struct edits e = {.r = r};
+    struct edits e = {.r = r, .arena = r->arena};
     struct json_value v;
     size_t next = 0;
     bool developer = !openai_knows_developers(conf) && holds(messages.raw, "\"developer\"");

@@ -194,6 +194,24 @@ static void later_annotations_get_an_index(void **state)
     assert_str(event(NOTED("")).instead, "");
 }
 
+/* However long the stream is: what an event was mended with goes once it is sent. */
+static void mending_leaves_nothing_behind(void **state)
+{
+    enum { N = 20000, MOST = 64 * 1024 };
+    struct arena scratch;
+    (void)state;
+    begin("mistral", true, false);
+    arena_init(&scratch);
+    t.r.scratch = &scratch;
+    for (size_t n = 0; n < N; n++) {
+        assert_true(event("{\"choices\":[{\"delta\":{\"content\":[{\"type\":\"text\",\"text\":\"a\"}]}}]}")
+                        .instead.n > 0);
+        arena_reset(&scratch);
+    }
+    assert_true(t.arena.used < MOST);
+    arena_fini(&scratch);
+}
+
 static void usage_is_found_where_groq_has_it(void **state)
 {
     (void)state;
@@ -440,6 +458,7 @@ int main(void)
         cmocka_unit_test_teardown(a_call_is_named_once, down),
         cmocka_unit_test_teardown(a_choice_begins_with_its_role, down),
         cmocka_unit_test_teardown(later_annotations_get_an_index, down),
+        cmocka_unit_test_teardown(mending_leaves_nothing_behind, down),
         cmocka_unit_test_teardown(usage_is_found_where_groq_has_it, down),
         cmocka_unit_test_teardown(errors_look_like_errors, down),
         cmocka_unit_test_teardown(only_perplexity_may_end_without_a_word, down),

@@ -3,6 +3,7 @@
 #include "log.h"
 #include "pipeline_fixture.h"
 #include "ring.h"
+#include "secret.h"
 #include "upstream.h"
 
 static struct request r;
@@ -304,6 +305,32 @@ static void an_error_event_ends_a_stream(void **state)
     assert_true(last_row(f)->flags & USAGE_CUT);
 }
 
+static void an_error_event_does_not_tell_the_credential(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    char text[1024];
+    setenv("TEST_RELAY_KEY", "sk-0123456789abcdef", 1);
+    assert_int_equal(secret_init(&err), 0);
+    secret_begin();
+    assert_int_equal(secret_from_env("one", "TEST_RELAY_KEY", &err), 0);
+    secret_commit();
+    prepare(f, "/v1/chat/completions", CHAT);
+    virtual_one->virt.chunk_ms = 1;
+    snprintf(text, sizeof(text), "%s%s", CHUNK("{\"role\":\"assistant\",\"content\":\"a\"}", ""),
+             "data: {\"error\":{\"message\":\"bad key sk-0123456789abcdef, sorry\",\"type\":\"t\"}}\n\n");
+    record(f, "tiny.sse", text);
+    r.stream = true;
+    struct seen s = attempt(f);
+    s.body[s.n] = '\0';
+    assert_int_equal(s.head.status, 200);
+    assert_null(strstr(s.body, "0123456789"));
+    assert_non_null(strstr(s.body, "bad key [redacted], sorry"));
+    assert_false(s.ended);
+    secret_begin();
+    secret_commit();
+}
+
 static void a_client_that_leaves_pays_for_what_came(void **state)
 {
     struct fixture *f = *state;
@@ -544,6 +571,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_stream_cut_inside_an_event_sends_none_of_it, fixture_up, down),
         cmocka_unit_test_setup_teardown(a_stream_without_any_event_is_an_error, fixture_up, down),
         cmocka_unit_test_setup_teardown(an_error_event_ends_a_stream, fixture_up, down),
+        cmocka_unit_test_setup_teardown(an_error_event_does_not_tell_the_credential, fixture_up, down),
         cmocka_unit_test_setup_teardown(a_client_that_leaves_pays_for_what_came, fixture_up, down),
         cmocka_unit_test_setup_teardown(responses_end_with_their_own_event, fixture_up, down),
         cmocka_unit_test_setup_teardown(a_whole_answer_passes_as_it_is, fixture_up, down),
