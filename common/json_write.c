@@ -80,7 +80,7 @@ void json_u64(struct json_writer *w, uint64_t n)
     buf_printf(w->out, "%" PRIu64, n);
 }
 
-void json_bool(struct json_writer *w, bool b)
+void json_boolean(struct json_writer *w, bool b)
 {
     json_raw(w, b ? STR("true") : STR("false"));
 }
@@ -124,7 +124,7 @@ void json_member_u64(struct json_writer *w, const char *name, uint64_t n)
 void json_member_bool(struct json_writer *w, const char *name, bool b)
 {
     json_name(w, name);
-    json_bool(w, b);
+    json_boolean(w, b);
 }
 
 void json_member_null(struct json_writer *w, const char *name)

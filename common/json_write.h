@@ -30,7 +30,7 @@ void json_raw(struct json_writer *w, struct str value);  /* a valid JSON text, a
 void json_strz(struct json_writer *w, const char *text); /* NULL: null */
 void json_i64(struct json_writer *w, int64_t n);
 void json_u64(struct json_writer *w, uint64_t n);
-void json_bool(struct json_writer *w, bool b);
+void json_boolean(struct json_writer *w, bool b);
 void json_null(struct json_writer *w);
 
 /* Name and value in one. */

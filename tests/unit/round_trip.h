@@ -89,7 +89,7 @@ static inline void random_value(struct dice *d, struct json_writer *w, unsigned 
         json_raw(w, str_of(numbers[roll(d, sizeof(numbers) / sizeof(numbers[0]))]));
         return;
     case 1:
-        json_bool(w, once_in(d, 2));
+        json_boolean(w, once_in(d, 2));
         return;
     case 2:
         json_null(w);

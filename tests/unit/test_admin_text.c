@@ -133,7 +133,7 @@ static void json(void **state)
     json_member_null(&w, "n");
     json_member_open(&w, "list", '[');
     json_u64(&w, UINT64_MAX);
-    json_bool(&w, true);
+    json_boolean(&w, true);
     json_open(&w, '{');
     json_close(&w, '}');
     json_open(&w, '[');
