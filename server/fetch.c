@@ -89,11 +89,14 @@ bool fetch_address_public(const struct sockaddr *addr)
 
 /* ---- the exchange */
 
+enum { MAX_FETCH_HEAD = 64 * 1024 };
+
 struct run {
     const struct fetch *f;
     struct fetch_answer *answer;
     bool refused; /* an address was not public */
     bool stopped;
+    size_t head; /* bytes of header lines */
     char error[CURL_ERROR_SIZE];
 };
 
@@ -112,6 +115,15 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
     struct run *run = arg;
     return buf_add(run->answer->body, (struct str){p, size * n}) == 0 ? size * n : 0;
+}
+
+/* libcurl keeps them all, whatever they are. */
+static size_t on_header(char *p, size_t size, size_t n, void *arg)
+{
+    struct run *run = arg;
+    (void)p;
+    run->head += size * n;
+    return run->head <= MAX_FETCH_HEAD ? size * n : 0;
 }
 
 static int on_progress(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow)
@@ -149,6 +161,8 @@ static void set_callbacks(CURL *e, struct run *run)
     curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, run);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, run);
+    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(e, CURLOPT_HEADERDATA, run);
     curl_easy_setopt(e, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(e, CURLOPT_XFERINFODATA, run);
     curl_easy_setopt(e, CURLOPT_NOPROGRESS, 0L);
@@ -199,6 +213,9 @@ static enum fetch_result result_of(CURLcode code, const struct run *run, struct 
     case CURLE_LOGIN_DENIED: /* a user in the URL */
         return error_set(err, "the URL can't be used"), FETCH_BAD_URL;
     case CURLE_WRITE_ERROR:
+        if (run->head > MAX_FETCH_HEAD)
+            return error_set(err, "the answer's head has more than %d bytes", MAX_FETCH_HEAD), FETCH_FAILED;
+        /* fall through */
     case CURLE_FILESIZE_EXCEEDED:
         return error_set(err, "the answer has more than %zu bytes", run->answer->body->max), FETCH_TOO_LARGE;
     case CURLE_OPERATION_TIMEDOUT:

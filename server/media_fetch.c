@@ -25,6 +25,8 @@ enum {
 struct fetched_media {
     struct fetched_media *next;
     struct str url, mime, data;
+    bool failed; /* it is not asked for again for the next provider … */
+    struct failure why;
 };
 
 static int refuse(struct request *r, struct failure *f, const char *fmt, ...)
@@ -255,14 +257,16 @@ static int take(struct request *r, const struct fetch_answer *a, const struct ta
 static int fetch(struct request *r, const struct target *t, struct fetched_media *m, struct failure *f)
 {
     const struct config *c = r->worker->config;
-    int64_t deadline = clock_mono_ns() + c->media.timeout_ms * NS_PER_MS;
+    int64_t deadline = clock_mono_ns() + c->media.timeout_ms * NS_PER_MS,
+            all = r->start_ns + c->timeouts.total * NS_PER_MS; /* however many there are */
+    if (r->deadline_ns && r->deadline_ns < all)
+        all = r->deadline_ns;
     struct buf body;
     struct error err = {""};
     struct fetch_answer a = {.body = &body};
     struct fetch what = {.url = t->url,
                          .public_only = !c->media.allow_private,
-                         .deadline_ns =
-                             r->deadline_ns && r->deadline_ns < deadline ? r->deadline_ns : deadline,
+                         .deadline_ns = all < deadline ? all : deadline,
                          .go_on = client_there,
                          .arg = r};
     buf_init(&body, most_bytes(r));
@@ -296,10 +300,11 @@ static struct fetched_media *fetch_new(struct request *r, struct str url, size_t
     }
     struct fetched_media *m = arena_alloc(r->arena, sizeof(*m));
     *m = (struct fetched_media){.next = r->media, .url = arena_copy(r->arena, url)};
-    if (check_url(r, url, &t, f) != 0 || fetch(r, &t, m, f) != 0)
-        return NULL;
     r->media = m;
-    if (r->worker->metrics)
+    m->failed = check_url(r, url, &t, f) != 0 || fetch(r, &t, m, f) != 0;
+    if (m->failed)
+        m->why = *f;
+    else if (r->worker->metrics)
         METRIC_INC(r->worker->metrics, media_fetched_total);
     return m;
 }
@@ -312,6 +317,8 @@ int media_fetch(struct request *r, struct str url, struct str *mime, struct str 
         m = fetch_new(r, url, n, f);
     if (!m)
         return -1;
+    if (m->failed)
+        return *f = m->why, -1;
     *mime = m->mime;
     *data = m->data;
     return 0;
