@@ -26,21 +26,17 @@ void json_close(struct json_writer *w, char bracket)
     w->comma = true;
 }
 
-void json_name(struct json_writer *w, const char *name)
-{
-    before(w);
-    buf_add_byte(w->out, '"');
-    buf_add(w->out, str_of(name));
-    buf_add(w->out, STR("\":"));
-    w->comma = false;
-}
-
 void json_name_str(struct json_writer *w, struct str name)
 {
     before(w);
     json_put_string(w->out, name);
     buf_add_byte(w->out, ':');
     w->comma = false;
+}
+
+void json_name(struct json_writer *w, const char *name)
+{
+    json_name_str(w, str_of(name));
 }
 
 void json_str(struct json_writer *w, struct str text)

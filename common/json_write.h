@@ -19,9 +19,8 @@ static inline struct json_writer json_writer(struct buf *out)
 /* '{' or '[' as a value; '}' or ']' at its end. */
 void json_open(struct json_writer *w, char bracket);
 void json_close(struct json_writer *w, char bracket);
-/* A member's name; its value comes next. The name is written as it is: it must need no escapes. */
+/* A member's name, escaped where it must be; its value comes next. */
 void json_name(struct json_writer *w, const char *name);
-/* The same with a name that came from outside. */
 void json_name_str(struct json_writer *w, struct str name);
 
 /* Values, in arrays or behind a name. */
