@@ -45,12 +45,32 @@ char *config_file_text(const char *file, size_t *n, struct error *err)
     return text.p;
 }
 
+/* What follows the host; NULL: nothing. */
+static const char *path_of(const char *url)
+{
+    const char *host = strstr(url, "://");
+    return host ? strchr(host + 3, '/') : NULL;
+}
+
+/* A preset's server elsewhere, named without a path ("http://10.0.0.5:11434"): its API begins where the
+ * vendor's does. A plain "openai" may be anything, and is taken at its word. */
+static void complete_path(struct config *c, struct conf_provider *p, const struct provider_type *type)
+{
+    const char *path = type->base_url ? path_of(type->base_url) : NULL;
+    if (type->openai && strcmp(type->name, "openai") != 0 && path && !path_of(p->base_url))
+        p->base_url = arena_printf(&c->arena, "%s%s", p->base_url, path).p;
+}
+
 /* Where the vendor's own API begins. */
 static void complete_base_url(struct config *c, struct conf_provider *p)
 {
     const struct provider_type *type = provider_type(p->type);
-    if (p->base_url || !type)
+    if (!type)
         return;
+    if (p->base_url) {
+        complete_path(c, p, type);
+        return;
+    }
     p->base_url = type->base_url;
     if (strcmp(p->type, "bedrock") == 0 && p->region)
         p->base_url = arena_printf(&c->arena, "https://bedrock-runtime.%s.amazonaws.com", p->region).p;

@@ -313,6 +313,34 @@ static void refusals(void **state)
     }
 }
 
+static void vendors_urls(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *provider, *url;
+    } cases[] = {
+        {"type = \"mistral\"", "https://api.mistral.ai/v1"},
+        {"type = \"ollama\"; base_url = \"http://10.0.0.5:11434\"", "http://10.0.0.5:11434/v1"},
+        {"type = \"groq\"; base_url = \"http://10.0.0.5/\"", "http://10.0.0.5/openai/v1"},
+        {"type = \"vllm\"; base_url = \"http://10.0.0.5/inner\"", "http://10.0.0.5/inner"},
+        {"type = \"openai\"; base_url = \"http://10.0.0.5\"", "http://10.0.0.5"},
+        {"type = \"deepseek\"; base_url = \"http://10.0.0.5\"", "http://10.0.0.5"},
+        {"type = \"bedrock\"; region = \"eu-west-1\"", "https://bedrock-runtime.eu-west-1.amazonaws.com"},
+        {"type = \"vertex\"", "https://aiplatform.googleapis.com"},
+        {"type = \"vertex\"; location = \"europe-west4\"", "https://europe-west4-aiplatform.googleapis.com"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[256];
+        struct error err;
+        snprintf(text, sizeof(text), "providers = ( { name = \"a\"; %s; } );", cases[i].provider);
+        struct config *c = parse(text, true, &err);
+        if (!c)
+            fail_msg("%s: %s", text, err.text);
+        assert_string_equal(c->providers[0].base_url, cases[i].url);
+        config_free(&c);
+    }
+}
+
 static void urls(void **state)
 {
     (void)state;
@@ -593,6 +621,7 @@ int main(void)
         cmocka_unit_test(everything),
         cmocka_unit_test(no_model_is_no_model),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(vendors_urls),
         cmocka_unit_test(urls),
         cmocka_unit_test(large_numbers),
         cmocka_unit_test(certificates),
