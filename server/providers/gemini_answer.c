@@ -19,6 +19,7 @@ enum {
     MAX_STATE = 32 * 1024 * 1024,    /* of a stream: arguments that come piece by piece */
     MAX_TEXT_KEPT = 2 * 1024 * 1024, /* of a stream, for the places of citations */
     MAX_CITATIONS = 256,
+    STRIDE = 4096,
     MAX_CITATIONS_SIZE = 1024 * 1024,
     MAX_LOGPROBS_SIZE = 32 * 1024 * 1024,
 };
@@ -37,6 +38,8 @@ struct candidate {
     struct growing part;           /* collecting: the text of the last part */
     uint64_t cited[MAX_CITATIONS]; /* hashes of the citations that were told */
     size_t n_cited;
+    uint32_t before[MAX_TEXT_KEPT / STRIDE + 1]; /* characters before each STRIDE bytes of text … */
+    size_t n_before;                             /* … as far as that was counted */
 };
 
 struct reader {
@@ -437,15 +440,30 @@ struct source {
     struct str url, title;
 };
 
-/* Google counts bytes, OpenAI characters. */
-static int64_t character(const struct growing *text, struct json_value bytes)
+static uint32_t characters(const char *p, size_t n)
 {
-    int64_t n, count = 0;
+    uint32_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += (p[i] & 0xC0) != 0x80;
+    return count;
+}
+
+/* Google counts bytes, OpenAI characters. Each citation may be anywhere in a long text: how many characters
+ * stand before a place is counted once for every STRIDE bytes. */
+static int64_t character(struct candidate *c, struct json_value bytes)
+{
+    const struct growing *text = &c->text;
+    int64_t n;
     if (json_int(bytes, &n) != 0 || n < 0)
         return 0;
-    for (size_t i = 0; i < text->n && i < (size_t)n; i++)
-        count += (text->p[i] & 0xC0) != 0x80;
-    return count + (n > (int64_t)text->n ? n - (int64_t)text->n : 0);
+    if (text->n == 0)
+        return n;
+    size_t to = (size_t)n < text->n ? (size_t)n : text->n;
+    for (; (c->n_before + 1) * STRIDE <= to; c->n_before++)
+        c->before[c->n_before + 1] =
+            c->before[c->n_before] + characters(text->p + c->n_before * STRIDE, STRIDE);
+    size_t known = to / STRIDE;
+    return c->before[known] + characters(text->p + known * STRIDE, to - known * STRIDE) + (n - (int64_t)to);
 }
 
 /* Once each: chunks repeat what earlier ones told. */
@@ -507,8 +525,8 @@ static void put_supports(struct json_writer *w, struct candidate *c, struct json
     for (size_t at = 0; google_next(supports, &at, &support) == 1 && !w->out->full;) {
         struct json_value segment = google_field(support, "segment"),
                           indices = google_field(support, "groundingChunkIndices");
-        int64_t from = character(&c->text, google_field(segment, "startIndex")),
-                to = character(&c->text, google_field(segment, "endIndex")), k;
+        int64_t from = character(c, google_field(segment, "startIndex")),
+                to = character(c, google_field(segment, "endIndex")), k;
         for (size_t in = 0; json_next(indices.raw, &in, NULL, &index) == 1;)
             if (json_int(index, &k) == 0 && k >= 0 && (size_t)k < n && sources[k].url.n > 0)
                 put_citation(w, c, &sources[k], from, to);
@@ -535,8 +553,8 @@ static void put_cited(struct json_writer *w, struct candidate *c, struct json_va
     for (size_t at = 0; google_next(list, &at, &v) == 1 && !w->out->full;) {
         struct source s = {json_text(google_field(v, "uri"), a), json_text(google_field(v, "title"), a)};
         if (s.url.n > 0)
-            put_citation(w, c, &s, character(&c->text, google_field(v, "startIndex")),
-                         character(&c->text, google_field(v, "endIndex")));
+            put_citation(w, c, &s, character(c, google_field(v, "startIndex")),
+                         character(c, google_field(v, "endIndex")));
     }
 }
 

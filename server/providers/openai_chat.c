@@ -14,7 +14,7 @@
 
 enum {
     MAX_CHOICES = 128,
-    MAX_CALLS = 256,      /* of one choice */
+    MAX_CALLS = 1024,     /* of one choice */
     MAX_HELD = 64 * 1024, /* of a call's arguments, while its id is waited for */
     MAX_CITATIONS = 256 * 1024,
 };
@@ -40,6 +40,7 @@ struct reading {
     struct choice *choices;
     uint32_t n;
     bool started;
+    bool too_much;        /* calls, or of one's arguments: without them it would be another answer */
     struct str citations; /* annotations made of Perplexity's list */
     void (*emit)(struct reading *s, const struct chat_delta *d);
     struct chat_answer *answer; /* whole answers: where emit puts it */
@@ -246,7 +247,8 @@ static void take_images(struct reading *s, uint32_t choice, struct json_value im
 static void hold(struct reading *s, struct call *c, struct str text)
 {
     struct buf *b = &c->held;
-    if (text.n == 0 || b->n + text.n > MAX_SSE_EVENT + MAX_HELD)
+    s->too_much |= b->n + text.n > MAX_SSE_EVENT + MAX_HELD;
+    if (text.n == 0 || s->too_much)
         return;
     if (b->n + text.n > b->cap) {
         size_t cap = 2 * (b->n + text.n) + 64;
@@ -291,7 +293,8 @@ static void tell_held_calls(struct reading *s, uint32_t choice, struct choice *c
 
 static struct call *add_call(struct reading *s, uint32_t choice, struct choice *c, int64_t index)
 {
-    if (c->n_calls >= MAX_CALLS)
+    s->too_much |= c->n_calls >= MAX_CALLS;
+    if (s->too_much)
         return NULL;
     tell_held_calls(s, choice, c); /* what they still lack won't come any more */
     if ((c->n_calls & (c->n_calls - 1)) == 0) {
@@ -381,6 +384,8 @@ static void take_calls(struct reading *s, uint32_t choice, struct choice *c, con
     if (legacy.type != JSON_OBJECT)
         return;
     struct call *call = c->n_calls > 0 ? &c->calls[0] : add_call(s, choice, c, 0);
+    if (!call)
+        return;
     if (call->name.n == 0)
         call->name = kept(s, text_of(s, json_member(legacy, "name")));
     tell_call(s, choice, c, call);
@@ -402,6 +407,8 @@ static int take_delta(struct reading *s, uint32_t choice, struct json_value delt
     say(s, choice, DELTA_REFUSAL, refusal);
     take_images(s, choice, v[D_IMAGES]);
     take_calls(s, choice, &s->choices[choice], v, whole);
+    if (s->too_much)
+        return broken(s, "The provider's answer has too many tool calls, or too large ones.");
     if (s->choices[choice].n_calls == 0)
         say_signature(s, choice, DELTA_TEXT, text_of(s, v[D_SIGNATURE]), SIGNER_GOOGLE);
     if (v[D_ANNOTATIONS].type == JSON_ARRAY && v[D_ANNOTATIONS].count > 0)

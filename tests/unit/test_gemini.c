@@ -492,6 +492,32 @@ static void citations_count_characters(void **state)
                "\"url\":\"https://a.example\",\"title\":\"A\"}}]");
 }
 
+/* … in long texts, too, whatever the order they are cited in. */
+static void citations_of_a_long_text(void **state)
+{
+    enum { LETTERS = 10000 }; /* of two bytes each */
+    static const unsigned places[] = {20000, 3, 8192, 8194, 4096, 12290, 30000};
+    struct buf b;
+    char want[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        buf_init(&b, 1024 * 1024);
+        buf_add(&b, STR("{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\""));
+        for (int k = 0; k < LETTERS; k++)
+            buf_add(&b, STR("\xc3\xa4"));
+        buf_add(&b, STR("\"}]},\"finishReason\":\"STOP\",\"citationMetadata\":{\"citations\":["));
+        for (size_t k = 0; k <= i; k++)
+            buf_printf(&b, "%s{\"uri\":\"http://a\",\"endIndex\":%u}", k ? "," : "", places[k]);
+        buf_add(&b, STR("]}}]}"));
+        buf_add_byte(&b, '\0');
+        assert_int_equal(read_whole(b.p), 0);
+        unsigned at = places[i] <= 2 * LETTERS ? (places[i] + 1) / 2 : places[i] - LETTERS;
+        snprintf(want, sizeof(want), "\"end_index\":%u,", at);
+        assert_holds(answer.choices[0].annotations, want);
+        buf_free(&b);
+    }
+}
+
 static void log_probabilities_are_openais(void **state)
 {
     (void)state;
@@ -802,6 +828,7 @@ int main(void)
         TEST(an_empty_answer_is_none),
         TEST(a_json_tool_is_unwrapped),
         TEST(citations_count_characters),
+        TEST(citations_of_a_long_text),
         TEST(log_probabilities_are_openais),
         TEST(a_stream_ends_with_its_connection),
         TEST(what_comes_behind_a_reason_is_told),

@@ -868,6 +868,24 @@ static void whole_answers_are_read(void **state)
                       "\"T\",\"url\":\"http://a\"}}]");
 }
 
+/* More calls than are kept would be another answer without the rest. */
+static void too_many_calls_are_a_failure(void **state)
+{
+    enum { N = 1100 };
+    struct buf b;
+    (void)state;
+    buf_init(&b, 1024 * 1024);
+    buf_add(&b, STR("{\"choices\":[{\"message\":{\"tool_calls\":["));
+    for (int i = 0; i < N; i++)
+        buf_printf(&b, "%s{\"id\":\"c%d\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}", i ? "," : "",
+                   i);
+    buf_add(&b, STR("]},\"finish_reason\":\"tool_calls\"}]}"));
+    buf_add_byte(&b, '\0');
+    assert_int_equal(whole("openai", b.p).n, 0);
+    assert_int_equal(t.f.status, 502);
+    buf_free(&b);
+}
+
 static void bad_answers_are_failures(void **state)
 {
     (void)state;
@@ -1029,6 +1047,7 @@ int main(void)
         TEST(only_a_whole_stream_ends_well),
         TEST(usage_is_put_right),
         TEST(whole_answers_are_read),
+        TEST(too_many_calls_are_a_failure),
         TEST(bad_answers_are_failures),
         TEST(details_survive_the_round_trip),
         TEST(embeddings_are_sent_and_read),
