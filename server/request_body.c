@@ -16,6 +16,7 @@ enum member {
     MAX_COMPLETION_TOKENS,
     MAX_OUTPUT_TOKENS,
     N,
+    BEST_OF,
     MESSAGES,
     INPUT,
     CONTENTS,
@@ -39,6 +40,7 @@ static const char *const members[MEMBERS] = {
     [MAX_COMPLETION_TOKENS] = "max_completion_tokens",
     [MAX_OUTPUT_TOKENS] = "max_output_tokens",
     [N] = "n",
+    [BEST_OF] = "best_of",
     [MESSAGES] = "messages",
     [INPUT] = "input",
     [CONTENTS] = "contents",
@@ -60,8 +62,8 @@ enum { MAX_N = 128 };
 static const enum member maxima[] = {
     MAX_TOKENS,           MAX_COMPLETION_TOKENS,      MAX_OUTPUT_TOKENS,         OUTPUT_MAXIMUM,
     OUTPUT_MAXIMUM_SNAKE, OUTPUT_MAXIMUM_INNER_SNAKE, OUTPUT_MAXIMUM_OUTER_SNAKE};
-static const enum member counts[] = {N, CANDIDATES, CANDIDATES_SNAKE, CANDIDATES_INNER_SNAKE,
-                                     CANDIDATES_OUTER_SNAKE};
+static const enum member counts[] = {
+    N, BEST_OF, CANDIDATES, CANDIDATES_SNAKE, CANDIDATES_INNER_SNAKE, CANDIDATES_OUTER_SNAKE};
 
 /* What an endpoint's body is. */
 enum body_kind {

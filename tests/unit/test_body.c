@@ -47,6 +47,8 @@ static void members_are_found(void **state)
         {"/v1/moderations", "{\"input\":\"x\"}", "", false, false, 0},
         {"/v1/images/generations", "{\"prompt\":\"x\",\"n\":2}", "", false, false, 0},
         {"/two/v1/messages", "{\"model\":\"m\",\"max_tokens\":9,\"stream\":true}", "m", true, false, 9},
+        {"/v1/completions", "{\"model\":\"m\",\"prompt\":\"x\",\"max_tokens\":9,\"best_of\":5,\"n\":2}", "m",
+         false, false, 45},
         /* the largest of what bounds the answer counts, in each spelling */
         {CHAT, "{\"model\":\"m\",\"max_tokens\":900,\"max_output_tokens\":1," MSGS "}", "m", false, false,
          900},
