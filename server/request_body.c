@@ -198,6 +198,22 @@ static void forget_foreign(struct json_value v[MEMBERS])
     forget_others(v, counts, sizeof(counts) / sizeof(counts[0]), MAX_N);
 }
 
+/* 0: *n is v's whole number. Google's, which are protobuf's, may be texts and may be written 40.0. */
+static int take_whole(const struct request *r, struct json_value v, int64_t *n)
+{
+    double d;
+    bool google = r->match.dialect == DIALECT_GOOGLE;
+    if (google && v.type == JSON_STRING && v.raw.n > 2)
+        v = json_root((struct str){v.raw.p + 1, v.raw.n - 2});
+    if (v.type == JSON_NUMBER && json_int(v, n) == 0)
+        return 0;
+    if (!google || v.type != JSON_NUMBER || json_double(v, &d) != 0 || d < INT32_MIN || d > INT32_MAX ||
+        d != (double)(int64_t)d)
+        return -1;
+    *n = (int64_t)d;
+    return 0;
+}
+
 /* An optional positive integer up to `most`; *out becomes it where it is more. */
 static enum step check_count(struct request *r, const struct json_value v[MEMBERS], enum member m,
                              int64_t most, uint64_t *out)
@@ -205,7 +221,7 @@ static enum step check_count(struct request *r, const struct json_value v[MEMBER
     int64_t n;
     if (!present(&v[m]))
         return STEP_NEXT;
-    if (v[m].type != JSON_NUMBER || json_int(v[m], &n) < 0)
+    if (take_whole(r, v[m], &n) != 0)
         return wrong_type(r, m, "an integer");
     bool zero =
         r->match.endpoint == EP_COMPLETIONS || r->match.endpoint == EP_MESSAGES; /* echo; warm the cache */

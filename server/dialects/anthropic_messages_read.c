@@ -694,6 +694,15 @@ static int read_tool_choice(struct reading *m, struct json_value choice)
 
 /* ---- thinking and the answer's form */
 
+/* The beta in which a budget is that of all turns between two of the user's, and so may be more than an
+ * answer's maximum. */
+static bool thinks_between_calls(const struct reading *m)
+{
+    struct str betas;
+    return http_find(m->r->head, "anthropic-beta", &betas) && betas.n > 0 &&
+           memmem(betas.p, betas.n, "interleaved-thinking", strlen("interleaved-thinking"));
+}
+
 static int read_budget(struct reading *m, const struct place *at, struct json_value budget,
                        int64_t max_tokens)
 {
@@ -704,7 +713,7 @@ static int read_budget(struct reading *m, const struct place *at, struct json_va
         return wrong(m, at, "budget_tokens", "Input should be a valid integer");
     if (n < 1024)
         return wrong(m, at, "budget_tokens", "Input should be greater than or equal to 1024");
-    if (n >= max_tokens || n > INT32_MAX)
+    if ((n >= max_tokens && !thinks_between_calls(m)) || n > INT32_MAX)
         return wrong(m, NULL, NULL, "`max_tokens` must be greater than `thinking.budget_tokens`");
     m->out->thinking = THINKING_BUDGET;
     m->out->thinking_budget = (uint32_t)n;

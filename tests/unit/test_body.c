@@ -57,6 +57,9 @@ static void members_are_found(void **state)
          "\"generation_config\":{\"maxOutputTokens\":1}}",
          "m", false, false, 1400},
         {"/v1beta/models/m:generateContent",
+         "{\"contents\":[{}],\"generationConfig\":{\"maxOutputTokens\":\"700\",\"candidateCount\":2.0}}", "m",
+         false, false, 1400},
+        {"/v1beta/models/m:generateContent",
          "{\"contents\":[{}],\"generation_config\":{\"candidateCount\":4,\"max_output_tokens\":6},"
          "\"max_tokens\":5}",
          "m", false, false, 24},

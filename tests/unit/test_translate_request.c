@@ -375,6 +375,28 @@ static void names_of_tools_come_back(void **state)
         }
 }
 
+/* ---- betas */
+
+static void a_budget_may_be_that_of_many_answers(void **state)
+{
+    static const char head[] =
+        "POST / HTTP/1.1\r\nhost: a\r\nanthropic-beta: x-1,interleaved-thinking-2025-05-14\r\n\r\n";
+    static const char body[] =
+        "{\"max_tokens\":4000,\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":9000},"
+        "\"messages\":[{\"role\":\"user\",\"content\":\"q\"}]}";
+    struct translation t;
+    struct http_refusal why;
+    (void)state;
+    for (int beta = 0; beta < 2; beta++) {
+        translation_init(&t, EP_MESSAGES, "bedrock");
+        if (beta)
+            assert_int_equal(http_parse_request(STR(head), 4096, &t.head, &why), 1);
+        t.r.body = str_of(body);
+        assert_int_equal(chat_read(&t.r, &t.f), beta ? 0 : -1);
+        translation_fini(&t);
+    }
+}
+
 /* ---- size */
 
 static void turns_grow_with_what_is_in_them(void **state)
@@ -518,6 +540,7 @@ int main(void)
         cmocka_unit_test(providers_get_what_they_demand),
         cmocka_unit_test(ids_are_one_calls_only),
         cmocka_unit_test(names_of_tools_come_back),
+        cmocka_unit_test(a_budget_may_be_that_of_many_answers),
         cmocka_unit_test(turns_grow_with_what_is_in_them),
         cmocka_unit_test(results_find_their_calls_quickly),
         cmocka_unit_test(tools_have_a_maximum),
