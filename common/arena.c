@@ -36,10 +36,12 @@ void arena_reset(struct arena *a)
     while (a->blocks) {
         struct arena_block *b = a->blocks;
         a->blocks = b->next;
-        if (!keep && b->size == BLOCK)
+        struct arena_block *other = b;
+        if (b->size == BLOCK) { /* the oldest: a newer one would pin the heap behind what is freed */
+            other = keep;
             keep = b;
-        else
-            free(b);
+        }
+        free(other);
     }
     if (keep) {
         keep->next = NULL;

@@ -17,13 +17,15 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <malloc.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum {
-    UNSENT_MOST = 64 * 1024, /* more than this still to be sent: the acceptor watches it go */
-    TIDY_S = 20              /* an idle worker looks after its provider connections this often */
+    KEPT_PIECE = 1024 * 1024, /* of freed memory, kept for what comes next */
+    UNSENT_MOST = 64 * 1024,  /* more than this still to be sent: the acceptor watches it go */
+    TIDY_S = 20               /* an idle worker looks after its provider connections this often */
 };
 #define LINGER_NS    (500 * NS_PER_MS)
 #define HAND_BACK_NS (2 * NS_PER_SEC)
@@ -297,6 +299,9 @@ void worker_main(const struct heritage *h)
     static struct worker w;
     static struct client c;
     process_enter(h, "worker");
+    /* what a large request took goes back to the system: left alone, malloc learns to keep such sizes */
+    mallopt(M_MMAP_THRESHOLD, KEPT_PIECE);
+    mallopt(M_TRIM_THRESHOLD, 2 * KEPT_PIECE);
     set_up(&w, h);
     client_init(&c, &w);
     scoreboard_state(w.line, LINE_IDLE, clock_mono_ns());

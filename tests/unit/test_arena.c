@@ -67,11 +67,26 @@ static void large_ones_are_whole(void **state)
     arena_fini(&a);
 }
 
+/* What is kept for the next request lies below what is given back, so that this goes to the system. */
+static void the_oldest_block_is_kept(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a);
+    char *first = arena_alloc(&a, 100);
+    for (int i = 0; i < 1000; i++)
+        arena_alloc(&a, 10000);
+    arena_reset(&a);
+    assert_ptr_equal(arena_alloc(&a, 100), first);
+    arena_fini(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_do_not_overlap),
         cmocka_unit_test(copies_end_with_nul),
+        cmocka_unit_test(the_oldest_block_is_kept),
         cmocka_unit_test(large_ones_are_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
