@@ -10,7 +10,7 @@
 
 enum block_kind { SKIPPED, TEXT, THINKING, CALL, JSON_CALL };
 
-enum { MAX_BLOCKS = 4096, MAX_WRAPPED = MAX_ANSWER / 4, MAX_CITATIONS = 256 };
+enum { MAX_BLOCKS = 4096, MAX_CALLS = 1024, MAX_WRAPPED = MAX_ANSWER / 4, MAX_CITATIONS = 256 };
 
 struct block {
     enum block_kind kind;
@@ -271,6 +271,15 @@ static void take_stop(struct chat_reader *rd, struct stream_reader *s, struct js
     keep(rd, &s->explanation, explanation);
 }
 
+/* Each may still be under way: what comes is looked up among them. */
+static enum frame_result not_too_many(struct chat_reader *rd, const struct stream_reader *s)
+{
+    if (s->tools <= MAX_CALLS)
+        return FRAME_MORE;
+    anthropic_malformed(rd->f, "The provider's stream has too many tool calls.");
+    return FRAME_ERROR;
+}
+
 /* Content that is there from the start: calls that came up while a program of the model's ran. */
 static void take_ready_content(struct chat_reader *rd, struct stream_reader *s, struct json_value content)
 {
@@ -316,7 +325,7 @@ static enum frame_result take_start(struct chat_reader *rd, struct stream_reader
               &(struct chat_delta){.kind = DELTA_START, .id = s->id, .model = json_text(v[1], rd->scratch)});
     take_stop(rd, s, v[4], v[5], v[6]);
     take_ready_content(rd, s, v[2]);
-    return FRAME_MORE;
+    return not_too_many(rd, s);
 }
 
 static enum frame_result take_block(struct chat_reader *rd, struct stream_reader *s,
@@ -329,7 +338,7 @@ static enum frame_result take_block(struct chat_reader *rd, struct stream_reader
         return FRAME_ERROR;
     }
     begin_block(rd, s, b, v[E_BLOCK]);
-    return FRAME_MORE;
+    return not_too_many(rd, s);
 }
 
 static void take_delta(struct chat_reader *rd, struct stream_reader *s, struct json_value v[E_COUNT])

@@ -104,6 +104,23 @@ static void held_arguments_are_read_once(void **state)
     translation_fini(&s.t);
 }
 
+/* Calls that are all under way at once. */
+static void calls_have_a_maximum(void **state)
+{
+    enum { MOST = 1100 };
+    static const char start[] =
+        EVENT("content_block_start", "\"index\":1,\"content_block\":{\"type\":\"tool_use\","
+                                     "\"id\":\"i\",\"name\":\"f\",\"input\":{}}");
+    struct stream s;
+    size_t n = 0;
+    (void)state;
+    begin(&s, EP_MESSAGES, "anthropic");
+    while (n < MOST && feed(&s, start) == FRAME_MORE)
+        n++;
+    assert_in_range(n, 256, MOST - 1);
+    translation_fini(&s.t);
+}
+
 /* JSON that its maker wrote over several lines. */
 static void an_event_is_one_line(void **state)
 {
@@ -143,6 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(long_streams_take_no_memory),
         cmocka_unit_test(held_arguments_are_read_once),
+        cmocka_unit_test(calls_have_a_maximum),
         cmocka_unit_test(an_event_is_one_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
