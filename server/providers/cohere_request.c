@@ -100,6 +100,12 @@ static struct str joined(struct chat_call *c, const struct texts *t)
     return chat_text(t->p, t->n, STR("\n\n"), c->arena);
 }
 
+/* Tools may be called, which exclude a format there. */
+static bool may_call(const struct chat_request *in)
+{
+    return in->n_tools > 0 && in->tool_choice != TOOLS_NONE;
+}
+
 static void put_system(struct chat_call *c, struct json_writer *j)
 {
     struct texts texts = {0};
@@ -109,6 +115,10 @@ static void put_system(struct chat_call *c, struct json_writer *j)
             if (m->parts[k].kind == PART_TEXT)
                 add_text(c, &texts, m->parts[k].text);
     }
+    if (c->in->format == FORMAT_JSON && may_call(c->in))
+        add_text(
+            c, &texts,
+            STR("When you answer instead of calling a tool, answer with one JSON object and nothing else."));
     struct str text = joined(c, &texts);
     if (text.n == 0)
         return;
@@ -341,10 +351,11 @@ static void put_tools(struct chat_call *c, struct json_writer *j)
 static int put_tools_and_format(struct chat_call *c, struct json_writer *j)
 {
     const struct chat_request *in = c->in;
-    bool format = in->format != FORMAT_TEXT, tools = in->n_tools > 0;
+    bool told = in->format == FORMAT_JSON && may_call(in); /* by put_system */
+    bool format = in->format != FORMAT_TEXT && !told, tools = in->n_tools > 0;
     if (in->tool_choice == TOOLS_NAMED && !chat_tool(in, in->tool_name))
         return chat_refuse(c, "tool_choice", "The tool that is to be called is not among the tools.");
-    if (format && tools && in->tool_choice != TOOLS_NONE)
+    if (format && may_call(in))
         return chat_refuse(c, NULL,
                            "Cohere can't keep an answer to a JSON format while there are tools to call.");
     if (tools && !format)

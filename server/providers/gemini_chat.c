@@ -31,6 +31,7 @@ struct writer {
     const char *role; /* of the content that is open; NULL: none */
     bool json_tool;   /* the schema is a tool's (GEMINI_JSON_TOOL) */
     bool no_format;   /* … or nobody's: another tool has to be called */
+    bool json_told;   /* … or a JSON object is asked for in words */
     bool ids;         /* the model tells calls apart by ids */
 };
 
@@ -461,7 +462,7 @@ static size_t instructions(const struct writer *g)
 
 static int put_instructions(struct writer *g, size_t n)
 {
-    if (n == 0)
+    if (n == 0 && !g->json_told)
         return 0;
     json_member_open(&g->w, "systemInstruction", '{');
     json_member_open(&g->w, "parts", '[');
@@ -471,6 +472,10 @@ static int put_instructions(struct writer *g, size_t n)
             if (has_form(p) && put_part(g, p) != 0)
                 return -1;
         }
+    if (g->json_told)
+        put_text(
+            g,
+            STR("When you answer instead of calling a tool, answer with one JSON object and nothing else."));
     json_close(&g->w, ']');
     json_close(&g->w, '}');
     return 0;
@@ -791,15 +796,16 @@ static int put_config(struct writer *g)
 /* ---- the body */
 
 /* Schema and tools at once: the third generation takes both; before it, the answer becomes a tool, unless
- * none or only others may be called. */
+ * none or only others may be called. JSON of any form is asked for in words. */
 static int plan_format(struct writer *g)
 {
     const struct chat_request *in = g->c->in;
     if (in->format == FORMAT_TEXT || in->n_tools == 0 || in->tool_choice == TOOLS_NONE || g->generation >= 30)
         return 0;
-    if (in->format == FORMAT_JSON)
+    g->json_told = in->format == FORMAT_JSON && !is_gemma(g->c->model);
+    if (in->format == FORMAT_JSON && !g->json_told)
         return chat_refuse(g->c, "response_format", "This model can't be held to JSON while it has tools.");
-    g->json_tool = in->tool_choice == TOOLS_DEFAULT || in->tool_choice == TOOLS_AUTO;
+    g->json_tool = !g->json_told && (in->tool_choice == TOOLS_DEFAULT || in->tool_choice == TOOLS_AUTO);
     g->no_format = true;
     return 0;
 }

@@ -181,7 +181,8 @@ static void what_it_cannot_take_is_refused(void **state)
     fresh();
     turn(CHAT_USER, PART_TEXT, "q");
     tool("f");
-    request.format = FORMAT_JSON;
+    request.format = FORMAT_SCHEMA;
+    request.format_schema = STR("{\"type\":\"object\"}");
     assert_int_equal(writes(), -1);
     request.tool_choice = TOOLS_NONE;
     assert_int_equal(writes(), 0);

@@ -260,6 +260,10 @@ static void results_in_the_models_turn_are_the_users(void **state)
     "\"tools\":[{"                                                                                     \
     "\"type\":\"function\",\"name\":\"f\"}],\"reasoning\":{\"effort\":\"low\"},\"max_output_tokens\":" \
     "8000" more "}"
+#define JSON_AND_TOOLS                                                                                      \
+    "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"response_format\":{\"type\":\"json_object\"}," \
+    "\"tools\":[{"                                                                                          \
+    "\"type\":\"function\",\"function\":{\"name\":\"f\"}}]}"
 #define UNTYPED                                                                                    \
     "{\"max_tokens\":9,\"tools\":[{\"name\":\"f\",\"input_schema\":{\"properties\":{\"a\":{}}}}]," \
     "\"messages\":[{"                                                                              \
@@ -280,6 +284,10 @@ static void providers_get_what_they_demand(void **state)
         /* ids are the third generation's */
         {EP_MESSAGES, "gemini", "gemini-2.5-flash", TURN(DOCUMENT), "functionResponse", "call_1", false},
         {EP_MESSAGES, "gemini", "gemini-3-pro", TURN(DOCUMENT), "\"id\":\"call_1\"", NULL, false},
+        /* a JSON object beside tools is asked for where it can't be had otherwise */
+        {EP_CHAT, "gemini", "gemini-2.5-flash", JSON_AND_TOOLS, "one JSON object", "responseMimeType", false},
+        {EP_CHAT, "gemini", "gemini-3-pro", JSON_AND_TOOLS, "responseMimeType", "one JSON object", false},
+        {EP_CHAT, "cohere", "command-a", JSON_AND_TOOLS, "one JSON object", "response_format", false},
         /* parameters are an object's */
         {EP_MESSAGES, "openai", "gpt-4o", UNTYPED,
          "\"parameters\":{\"type\":\"object\",\"properties\":{\"a\":{}}}", NULL, false},
