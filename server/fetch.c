@@ -213,10 +213,9 @@ static enum fetch_result result_of(CURLcode code, const struct run *run, struct 
     case CURLE_LOGIN_DENIED: /* a user in the URL */
         return error_set(err, "the URL can't be used"), FETCH_BAD_URL;
     case CURLE_WRITE_ERROR:
-        if (run->head > MAX_FETCH_HEAD)
-            return error_set(err, "the answer's head has more than %d bytes", MAX_FETCH_HEAD), FETCH_FAILED;
-        /* fall through */
     case CURLE_FILESIZE_EXCEEDED:
+        if (code == CURLE_WRITE_ERROR && run->head > MAX_FETCH_HEAD)
+            return error_set(err, "the answer's head has more than %d bytes", MAX_FETCH_HEAD), FETCH_FAILED;
         return error_set(err, "the answer has more than %zu bytes", run->answer->body->max), FETCH_TOO_LARGE;
     case CURLE_OPERATION_TIMEDOUT:
         return error_set(err, "no answer in time"), FETCH_TIMEOUT;
