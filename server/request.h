@@ -64,6 +64,7 @@ struct request {
     struct buf decoded; /* backs a chunked body */
     struct str model;   /* as the caller named it; empty where the endpoint names none */
     bool stream;
+    bool several;             /* more than one choice was asked for */
     bool wants_usage;         /* stream_options.include_usage was asked for */
     uint64_t prompt_estimate; /* tokens */
     uint64_t output_estimate;

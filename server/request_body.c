@@ -19,7 +19,8 @@ enum member {
     BEST_OF,
     MESSAGES,
     INPUT,
-    CONTENTS,
+    COMMON_MEMBERS,
+    CONTENTS = COMMON_MEMBERS, /* from here on Google's */
     OUTPUT_MAXIMUM,
     OUTPUT_MAXIMUM_SNAKE,
     OUTPUT_MAXIMUM_INNER_SNAKE,
@@ -254,6 +255,7 @@ static enum step check_output(struct request *r, const struct json_value v[MEMBE
     if (!told)
         most = r->worker->config->limits.output_reserve;
     r->output_estimate = most * n; /* below 2^31 * 2^7 */
+    r->several = n > 1;
     return STEP_NEXT;
 }
 
@@ -302,10 +304,13 @@ static enum step scan_json(struct request *r)
 {
     struct json_value v[MEMBERS];
     struct error err = {""};
+    bool all = r->match.dialect == DIALECT_GOOGLE || r->match.endpoint == EP_NATIVE;
+    for (size_t i = COMMON_MEMBERS; i < MEMBERS; i++)
+        v[i] = (struct json_value){.type = JSON_ABSENT};
     r->prompt_estimate = estimate_prompt(r->body);
     if (r->match.endpoint == EP_NATIVE && !starts_object(r->body))
         return json_validate(r->body, &err) < 0 ? bad_json(r, &err) : STEP_NEXT;
-    if (json_scan(r->body, members, MEMBERS, v, &err) < 0)
+    if (json_scan(r->body, members, all ? MEMBERS : COMMON_MEMBERS, v, &err) < 0)
         return bad_json(r, &err);
     if (r->match.endpoint == EP_NATIVE)
         forget_foreign(v);

@@ -85,7 +85,7 @@ static bool needs_mending(const struct conf_provider *p, unsigned deviations, st
 static int prepare_chat(struct request *r, const struct conf_provider *p, struct provider_call *call)
 {
     struct openai_pass *pass = arena_alloc(r->arena, sizeof(*pass));
-    *pass = (struct openai_pass){.deviations = openai_deviations(p), .many = holds(call->body, "\"n\"")};
+    *pass = (struct openai_pass){.deviations = openai_deviations(p), .many = r->several};
     r->pass = pass;
     return needs_mending(p, pass->deviations, call->body) ? openai_mend_request(r, p, &call->body, call) : 0;
 }
