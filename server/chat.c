@@ -14,6 +14,22 @@ enum { MAX_TOOLS = 4096 };
 
 /* ---- building */
 
+void chat_hold(struct buf *b, struct str text, struct arena *a)
+{
+    if (text.n == 0)
+        return;
+    if (b->n + text.n > b->cap) {
+        size_t cap = 2 * (b->n + text.n) + 64;
+        char *p = arena_alloc(a, cap);
+        if (b->n > 0)
+            memcpy(p, b->p, b->n);
+        b->p = p;
+        b->cap = b->max = cap;
+    }
+    memcpy(b->p + b->n, text.p, text.n);
+    b->n += text.n;
+}
+
 void chat_set_param(struct chat_request *c, enum chat_param p, const char *name, struct json_value value)
 {
     if (value.type != JSON_ABSENT && value.type != JSON_NULL)

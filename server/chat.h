@@ -15,6 +15,7 @@
 #define SERVER_CHAT_H
 
 #include "arena.h"
+#include "buf.h"
 #include "json_scan.h"
 #include "str.h"
 #include "usage.h"
@@ -240,6 +241,11 @@ struct chat_delta {
 };
 
 /* ---- helpers (chat.c) */
+
+/* Adds text to a buf whose memory is the arena's and grows by doubling; what it may hold is the caller's to
+ * bound.
+ */
+void chat_hold(struct buf *b, struct str text, struct arena *a);
 
 /* Notes a parameter as given. value: its JSON. A null counts as not given. */
 void chat_set_param(struct chat_request *c, enum chat_param p, const char *name, struct json_value value);

@@ -338,18 +338,8 @@ static void keep(struct chat_writer *w, struct choice *c, struct str text)
     struct buf *b = &c->thinking;
     if (b->n + text.n > MAX_ECHO)
         c->thinking_lost = true;
-    if (c->thinking_lost || text.n == 0)
-        return;
-    if (b->n + text.n > b->cap) {
-        size_t cap = 2 * (b->n + text.n) + 1024;
-        char *p = arena_alloc(w->r->arena, cap);
-        if (b->n > 0)
-            memcpy(p, b->p, b->n);
-        b->p = p;
-        b->cap = b->max = cap;
-    }
-    memcpy(b->p + b->n, text.p, text.n);
-    b->n += text.n;
+    if (!c->thinking_lost)
+        chat_hold(b, text, w->r->arena);
 }
 
 static void put_thinking(struct chat_writer *w, struct stream *s, struct choice *c,

@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* Stands where Bedrock demands a text and the caller gave none. */
-#define PLACEHOLDER "."
+#define EMPTY_TEXT "."
 
 static bool is_blank(struct str s)
 {
@@ -39,7 +39,7 @@ static void close_turn(struct bedrock_body *b)
     if (!b->open)
         return;
     if (b->document && !b->text)
-        write_text(b, STR(PLACEHOLDER));
+        write_text(b, STR(EMPTY_TEXT));
     json_close(&b->w, ']');
     json_close(&b->w, '}');
     b->open = false;
@@ -64,7 +64,7 @@ static void in_turn(struct bedrock_body *b, enum chat_role role)
     close_turn(b);
     if (first && role == CHAT_ASSISTANT) {
         begin_turn(b, CHAT_USER);
-        write_text(b, STR(PLACEHOLDER));
+        write_text(b, STR(EMPTY_TEXT));
         close_turn(b);
     }
     begin_turn(b, role);
@@ -385,7 +385,7 @@ static void part_results(struct bedrock_body *b, const struct chat_message *m, s
         m->parts[i].kind == PART_TOOL_RESULT || m->role != CHAT_USER)
         return;
     in_turn(b, CHAT_ASSISTANT);
-    write_text(b, STR(PLACEHOLDER));
+    write_text(b, STR(EMPTY_TEXT));
 }
 
 static int write_message(struct bedrock_body *b, const struct chat_message *m, bool last)
@@ -399,7 +399,7 @@ static int write_message(struct bedrock_body *b, const struct chat_message *m, b
     /* what the user left empty stays his turn; the model's is left out */
     if (role == CHAT_USER && !(b->open && b->role == CHAT_USER)) {
         in_turn(b, CHAT_USER);
-        write_text(b, STR(PLACEHOLDER));
+        write_text(b, STR(EMPTY_TEXT));
     }
     return 0;
 }

@@ -248,18 +248,8 @@ static void hold(struct reading *s, struct call *c, struct str text)
 {
     struct buf *b = &c->held;
     s->too_much |= b->n + text.n > MAX_SSE_EVENT + MAX_HELD;
-    if (text.n == 0 || s->too_much)
-        return;
-    if (b->n + text.n > b->cap) {
-        size_t cap = 2 * (b->n + text.n) + 64;
-        char *p = arena_alloc(s->rd->arena, cap);
-        if (b->n > 0)
-            memcpy(p, b->p, b->n);
-        b->p = p;
-        b->cap = b->max = cap;
-    }
-    memcpy(b->p + b->n, text.p, text.n);
-    b->n += text.n;
+    if (!s->too_much)
+        chat_hold(b, text, s->rd->arena);
 }
 
 /* Tells of the call, and what has come of its arguments. Without a name there is nothing to call. */
