@@ -9,10 +9,10 @@ Behind "--" in a model's name stand words, "-" between them:
     html         502 with an HTML page
     wait50       wait 50 ms before the answer's head; silent50: before its first event; pause50: in the middle of a stream
     stall2       stop after 2 events, keep the connection; hang: never answer
-    cut2         close the connection after 2 events (not streamed: in the middle of the body)
+    cut2         close the connection after 2 events, at most before those that end the stream (not streamed: in the middle of the body)
     midway2      the vendor's own error after 2 events
     noend        end a stream without its terminal event
-    seed5        seed of where a stream is split
+    seed5        seed of how a stream is made and split
     whole        no stream, though one was asked for
 
 and what the agent does (vendor_agent.play): think, text, quiet, noargs, rounds2, length, filter, refuse, empty. "lax" lets unknown
@@ -129,6 +129,8 @@ class Vendor:
         do = {}
         try:
             do = behaviour(self.model(req))
+            if "seed" in do:
+                req.random.seed(do["seed"])
             if not self.authorized(req):
                 return self.bad_key(), {}
             return self.made_to_fail(req, do) or self.answer(req, do), do

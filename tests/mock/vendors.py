@@ -140,8 +140,6 @@ class Vendors:
         except Exception as e:  # a mistake of the mock's, or a request that nobody would understand
             answer, do = vendor.refusal(500, f"mock: {type(e).__name__}: {e}"), {}
         req.status = answer.status if isinstance(answer, Whole) else 200
-        if "seed" in do:
-            req.random.seed(do["seed"])
         gone = asyncio.ensure_future(self._gone(reader))
         work = asyncio.ensure_future(self._answer(req, vendor, writer, answer, do))
         try:
@@ -176,7 +174,8 @@ class Vendors:
         await writer.drain()
         await asyncio.sleep(do.get("silent", 0) / 1000)
         events = stream.events[: -stream.last] if "noend" in do else stream.events
-        stop = min([do[w] for w in ("cut", "midway", "stall") if w in do] or [len(events)])
+        broken = [do[w] for w in ("cut", "midway", "stall") if w in do]
+        stop = min(*broken, len(stream.events) - stream.last) if broken else len(events)  # what breaks never tells its end
         data = b""
         for i, ev in enumerate(events[:stop]):
             data += (stream.joint[0] if i == 0 else stream.joint[1]) + ev if stream.joint else ev
