@@ -35,11 +35,12 @@ def renamed(v, own=False):
     if not isinstance(v, dict) or own:
         return v
     theirs = ("args", "response", "parametersJsonSchema", "responseJsonSchema", "labels")
-    out = {camel(k): renamed(x, camel(k) in theirs) for k, x in v.items()}
-    for k in ("properties",):
-        if k in v:
-            out[k] = {name: renamed(x) for name, x in v[k].items()}
-    return out
+    return {camel(k): each_renamed(x) if k == "properties" else renamed(x, camel(k) in theirs) for k, x in v.items()}
+
+
+def each_renamed(named):
+    """A schema's properties: what they are called is the caller's, the schemas are Google's."""
+    return {name: renamed(x) for name, x in named.items()}
 
 
 def strict_parts(p, where):
