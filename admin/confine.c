@@ -1,13 +1,13 @@
 /* The admin process reads and writes files and answers connections that come to it. It never starts a program
  * or a process, never opens a socket and never connects to anything, so it can't: whoever finds a way to
- * make it run his code gets nowhere with it, and can send what he found to nobody. A list of refused calls,
- * not of allowed ones, because OpenSSL, LMDB and the C library change what they call with every release. */
+ * make it run his code gets nowhere with it, and can send what he found to nobody. What it shares with the
+ * other processes is common/syscall_filter.c's. */
 #include "confine.h"
 
 #include "log.h"
+#include "syscall_filter.h"
 
 #include <errno.h>
-#include <seccomp.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -26,45 +26,17 @@ enum { SANITIZED = 0 };
 
 enum { API_KILL_PROCESS = 3 }; /* libseccomp's number for kernels that know SCMP_ACT_KILL_PROCESS */
 
-static const int deadly[] = {
-    SCMP_SYS(execve),
-    SCMP_SYS(execveat),
-    SCMP_SYS(ptrace),
-    SCMP_SYS(process_vm_readv),
-    SCMP_SYS(process_vm_writev),
-    SCMP_SYS(pidfd_getfd),
-    SCMP_SYS(kcmp),
-    SCMP_SYS(mount),
-    SCMP_SYS(umount2),
-    SCMP_SYS(pivot_root),
-    SCMP_SYS(chroot),
-    SCMP_SYS(setns),
-    SCMP_SYS(unshare),
-    SCMP_SYS(init_module),
-    SCMP_SYS(finit_module),
-    SCMP_SYS(delete_module),
-    SCMP_SYS(kexec_load),
-    SCMP_SYS(bpf),
-    SCMP_SYS(open_by_handle_at),
-    SCMP_SYS(reboot),
-};
+/* beside what no process of ours may */
+static const int refused[] = {SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(bind),
+                              SCMP_SYS(listen), SCMP_SYS(fork),    SCMP_SYS(vfork)};
 
-static const int refused[] = {
-    SCMP_SYS(socket),        SCMP_SYS(connect),         SCMP_SYS(bind),           SCMP_SYS(listen),
-    SCMP_SYS(fork),          SCMP_SYS(vfork),           SCMP_SYS(io_uring_setup), SCMP_SYS(userfaultfd),
-    SCMP_SYS(add_key),       SCMP_SYS(request_key),     SCMP_SYS(keyctl),         SCMP_SYS(perf_event_open),
-    SCMP_SYS(personality),   SCMP_SYS(process_madvise), SCMP_SYS(pidfd_open),     SCMP_SYS(name_to_handle_at),
-    SCMP_SYS(fanotify_init),
-};
-
-static int deny(scmp_filter_ctx filter, uint32_t action, const int calls[], size_t n)
+static int fill(scmp_filter_ctx filter)
 {
-    for (size_t i = 0; i < n; i++) {
-        int r = seccomp_rule_add(filter, action, calls[i], 0);
-        if (r < 0 && r != -EDOM && r != -EOPNOTSUPP) /* a call that this architecture does not have */
-            return r;
-    }
-    return 0;
+    int r = syscall_filter_common(filter);
+    if (!r)
+        r = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, SCMP_SYS(ptrace), 0);
+    return r ? r
+             : syscall_filter_deny(filter, SCMP_ACT_ERRNO(EPERM), refused, sizeof refused / sizeof *refused);
 }
 
 int confine_early(struct error *err)
@@ -86,9 +58,7 @@ int confine(struct error *err)
         return 0;
     }
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    int r = filter ? deny(filter, SCMP_ACT_KILL_PROCESS, deadly, sizeof deadly / sizeof *deadly) : -ENOMEM;
-    if (!r)
-        r = deny(filter, SCMP_ACT_ERRNO(EPERM), refused, sizeof refused / sizeof *refused);
+    int r = filter ? fill(filter) : -ENOMEM;
     if (!r)
         r = seccomp_load(filter);
     if (filter)
