@@ -1,5 +1,6 @@
 /* /v1/usage/rows: the ledger's rows themselves, oldest first. */
 #include "api.h"
+#include "endpoint_name.h"
 #include "rfc3339.h"
 
 enum { MAX_ROWS = 100000, BODY_ENOUGH = 48 * 1024 * 1024 };
@@ -72,7 +73,7 @@ static void write_row(struct json_writer *w, const struct usage_row *r)
     json_member_u64(w, "time_us", r->time_us > 0 ? (uint64_t)r->time_us : 0);
     json_member_strz(w, "time", time);
     write_names(w, r);
-    json_member_u64(w, "endpoint", r->endpoint);
+    json_member_strz(w, "endpoint", endpoint_name((enum endpoint)r->endpoint));
     json_member_u64(w, "status", r->status);
     json_member_u64(w, "attempts", r->attempts);
     json_member_u64(w, "latency_us", r->latency_us);

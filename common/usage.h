@@ -36,7 +36,7 @@ struct usage_row {
     uint16_t status;      /* HTTP status the client got; 0: none (killed, or gone before) */
     uint16_t flags;       /* enum usage_flag */
     uint16_t attempts;
-    uint8_t endpoint; /* server/endpoint.h's number */
+    uint8_t endpoint; /* enum endpoint */
     uint8_t reserved0;
     uint32_t reserved1;
     struct usage_tokens tokens;

@@ -3,32 +3,8 @@
 #define SERVER_ENDPOINT_H
 
 #include "arena.h"
+#include "endpoint_name.h"
 #include "str.h"
-
-/* Numbers are stored in usage rows: append only. */
-enum endpoint {
-    EP_NONE,
-    EP_CHAT,
-    EP_COMPLETIONS,
-    EP_EMBEDDINGS,
-    EP_MODELS,
-    EP_MODEL,
-    EP_RESPONSES,
-    EP_MODERATIONS,
-    EP_IMAGES,
-    EP_AUDIO,
-    EP_RERANK,
-    EP_FILES,
-    EP_BATCHES,
-    EP_NATIVE, /* /{provider}/… */
-    EP_HEALTHZ,
-    EP_READYZ,
-    EP_MESSAGES,      /* Anthropic's */
-    EP_COUNT_TOKENS,  /* Anthropic's /v1/messages/count_tokens */
-    EP_GENERATE,      /* Google's :generateContent and :streamGenerateContent */
-    EP_COUNT_CONTENT, /* Google's :countTokens */
-    EP_EMBED_CONTENT, /* Google's :embedContent and :batchEmbedContents */
-};
 
 enum dialect { DIALECT_OPENAI, DIALECT_ANTHROPIC, DIALECT_GOOGLE };
 
@@ -52,7 +28,6 @@ bool endpoint_is_metered(enum endpoint e);
 bool endpoint_generates(enum endpoint e);
 /* Answers with nothing but a number: costs nothing at any provider. */
 bool endpoint_counts_tokens(enum endpoint e);
-const char *endpoint_name(enum endpoint e);
 /* "%3A" → ":". A path that endpoint_match took has no escape that would change its segments. */
 struct str percent_decoded(struct str s, struct arena *a);
 

@@ -19,7 +19,7 @@ def test_rows_and_cost(make_gateway):
     assert abs(float(row["cost_usd"]) - want / 1e6) < 1e-12
     assert row["team"] == "t" and row["department"] == "d" and row["key_id"] == made["id"]
     assert row["provider"] == "mock" and row["model"] == "priced" and row["status"] == 200
-    assert row["latency_us"] > 0 and row["ttft_us"] > 0
+    assert row["latency_us"] > 0 and row["ttft_us"] > 0 and row["endpoint"] == "chat"
 
 
 def test_an_unknown_price_is_unknown(gw):
@@ -27,6 +27,15 @@ def test_an_unknown_price_is_unknown(gw):
     gw.chat(key)
     row = wait_until(gw.rows)[0]
     assert row["cost_usd"] is None and "cost_unknown" in row["flags"]
+
+
+def test_rows_name_their_endpoint(gw):
+    key = gw.make_key()["key"]
+    for path in ("/v1/embeddings", "/v1/moderations", "/mock/custom/thing"):
+        assert gw.request("POST", path, {"model": "m", "input": "x"}, key=key).status == 200
+    assert gw.request("GET", "/v1/models", key=key).status == 200  # no provider was asked: no row
+    rows = wait_until(lambda: len(gw.rows()) >= 3 and gw.rows())
+    assert [r["endpoint"] for r in rows] == ["embeddings", "moderations", "native"]
 
 
 def test_groups(make_gateway):

@@ -1,11 +1,13 @@
 /* The API's description says what the router does: the same paths, methods, parameters, and what is open. */
 #include "assets.h"
+#include "endpoint_name.h"
 #include "router.h"
 
 #include <json-c/json.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -130,6 +132,29 @@ static void references_lead_somewhere(void **state)
     check_references(document, schemas);
 }
 
+/* A usage row's endpoint: all that lead to a provider. */
+static void endpoints_are_listed(void **state)
+{
+    (void)state;
+    static const char *const ours[] = {"none", "models", "model", "healthz", "readyz"};
+    struct json_object *row = member(member(member(document, "components"), "schemas"), "UsageRow");
+    struct json_object *list = member(member(member(row, "properties"), "endpoint"), "enum");
+    size_t known = 0;
+    assert_non_null(list);
+    for (int e = 0; e <= UINT8_MAX; e++) {
+        const char *name = endpoint_name((enum endpoint)e);
+        bool wanted = true, found = false;
+        for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+            wanted &= strcmp(name, ours[i]) != 0;
+        for (size_t i = 0; i < json_object_array_length(list); i++)
+            found |= strcmp(json_object_get_string(json_object_array_get_idx(list, i)), name) == 0;
+        if (wanted != found)
+            fail_msg("%s is %s", name, found ? "described" : "not described");
+        known += wanted && strcmp(name, "unknown") != 0;
+    }
+    assert_int_equal(known + 1, json_object_array_length(list));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -137,6 +162,7 @@ int main(void)
         cmocka_unit_test(nothing_else_is),
         cmocka_unit_test(parameters_are_those_of_the_router),
         cmocka_unit_test(references_lead_somewhere),
+        cmocka_unit_test(endpoints_are_listed),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
