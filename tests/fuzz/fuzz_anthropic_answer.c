@@ -1,31 +1,12 @@
 /* Claude's answers, whole and as streams, and errors: whatever the bytes are, what a caller gets of them is
  * JSON, and what metering takes from them is what a model could have used. */
-#include "fuzz.h"
-
-#include "unit/translate_fixture.h"
+#include "told.h"
 
 static const struct chat_request schema_asked = {.format = FORMAT_SCHEMA,
                                                  .format_schema = STR("{\"type\":\"array\"}"),
                                                  .parallel_tools = -1,
                                                  .format_strict = -1,
                                                  .thinking_shown = -1};
-
-/* Every event of a stream that we wrote is JSON. */
-static void check_events(struct str stream)
-{
-    struct sse_reader sse;
-    struct sse_event ev;
-    sse_init(&sse);
-    while (stream.n > 0) {
-        size_t n = stream.n < 4096 ? stream.n : 4096;
-        CHECK(sse_feed(&sse, (struct str){stream.p, n}) == 0);
-        stream.p += n, stream.n -= n;
-        while (sse_next(&sse, &ev) == 1)
-            CHECK(!ev.has_data || json_validate(ev.data, NULL) == 0);
-    }
-    CHECK(sse_pending(&sse) == 0);
-    sse_free(&sse);
-}
 
 static void check_counts(const struct usage_tokens *u)
 {
@@ -62,7 +43,7 @@ static void stream(struct str in, bool forced)
     start(&t, forced);
     int rc = translate_sse(&t, in);
     CHECK(rc >= 0 || (t.f.status >= 400 && t.f.message.n > 0));
-    check_events(buf_str(&t.text));
+    check_told_stream(buf_str(&t.text), EP_MESSAGES);
     check_counts(&t.r.told);
     check_counts(&t.r.tokens);
     translation_fini(&t);

@@ -1,34 +1,13 @@
 /* What Bedrock's readers make of any bytes: answers, streams (as lines "NAME {…}", "!NAME {…}" an exception),
  * embeddings, counts and errors. Whatever comes, what a caller is told is valid. The first byte says which of
  * them, and how the answer was asked for; the second whose dialect it is told in. */
-#include <stdio.h>
-
 #include "bedrock.h"
-#include "unit/translate_fixture.h"
-
-#include "fuzz.h"
+#include "told.h"
 
 static const enum endpoint callers[] = {EP_CHAT, EP_RESPONSES, EP_MESSAGES, EP_GENERATE};
 static const struct str schemas[] = {STR_NULL, STR("{\"type\":\"object\"}"), STR("{\"type\":\"array\"}")};
 
 enum { ANSWER, STREAM, EMBEDDINGS, COUNT, ERROR, KINDS };
-
-/* Every event's data is JSON. */
-static void check_events(struct str out)
-{
-    struct sse_reader sse;
-    struct sse_event ev;
-    sse_init(&sse);
-    while (out.n > 0) {
-        size_t n = out.n < 4096 ? out.n : 4096;
-        CHECK(sse_feed(&sse, (struct str){out.p, n}) == 0);
-        out.p += n, out.n -= n;
-        while (sse_next(&sse, &ev) == 1)
-            CHECK(!ev.has_data || str_eq(ev.data, STR("[DONE]")) || json_validate(ev.data, NULL) == 0);
-    }
-    CHECK(sse_pending(&sse) == 0);
-    sse_free(&sse);
-}
 
 static void ask(struct translation *t, struct str schema)
 {
@@ -39,14 +18,6 @@ static void ask(struct translation *t, struct str schema)
     chat_add_tool(in, &t->arena)->name = STR("files.read");
     t->r.chat = in;
     t->r.target_model = STR("amazon.nova-lite-v1:0");
-}
-
-static void check_answer(struct translation *t, struct str in)
-{
-    if (translate_answer(t, in) == 0)
-        CHECK(json_validate(buf_str(&t->text), NULL) == 0);
-    else
-        CHECK(t->f.message.n > 0 && t->f.status >= 400);
 }
 
 static void check_stream(struct translation *t, struct str in)
@@ -72,7 +43,7 @@ static void check_stream(struct translation *t, struct str in)
     if (t->r.match.endpoint == EP_GENERATE && t->head.query.n == 0)
         CHECK(json_validate(buf_str(&t->text), NULL) == 0); /* one array */
     else
-        check_events(buf_str(&t->text));
+        check_told_stream(buf_str(&t->text), t->r.match.endpoint);
 }
 
 static void check_other(struct translation *t, unsigned kind, struct str in)
@@ -109,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (t.dialect->delta && t.dialect->write) {
         ask(&t, schemas[data[0] / KINDS % 3]);
         if (kind == ANSWER)
-            check_answer(&t, in);
+            check_told_answer(&t, in);
         else if (kind == STREAM)
             check_stream(&t, in);
         else

@@ -1,37 +1,8 @@
 /* What Cohere's readers make of any bytes: answers, streams in pieces, embeddings and errors. Whatever comes,
  * what a caller is told is valid, and ends the way it went. The first byte says which. */
-#include <stdio.h>
-
-#include "unit/translate_fixture.h"
-
-#include "fuzz.h"
+#include "told.h"
 
 static const enum endpoint callers[] = {EP_RESPONSES, EP_CHAT, EP_MESSAGES, EP_GENERATE};
-
-/* Every event's data is JSON. */
-static void check_stream(struct str out)
-{
-    struct sse_reader sse;
-    struct sse_event ev;
-    sse_init(&sse);
-    while (out.n > 0) {
-        size_t n = out.n < 4096 ? out.n : 4096;
-        CHECK(sse_feed(&sse, (struct str){out.p, n}) == 0);
-        out.p += n, out.n -= n;
-        while (sse_next(&sse, &ev) == 1)
-            CHECK(!ev.has_data || str_eq(ev.data, STR("[DONE]")) || json_validate(ev.data, NULL) == 0);
-    }
-    CHECK(sse_pending(&sse) == 0);
-    sse_free(&sse);
-}
-
-static void check_chat(struct translation *t, struct str in)
-{
-    if (translate_answer(t, in) == 0)
-        CHECK(json_validate(buf_str(&t->text), NULL) == 0);
-    else
-        CHECK(t->f.message.n > 0 && t->f.status >= 400);
-}
 
 static void check_embeddings(struct translation *t, struct str in)
 {
@@ -61,12 +32,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     switch (data[0] & 3) {
     case 0:
-        check_chat(&t, in);
+        check_told_answer(&t, in);
         break;
     case 1:
         translate_sse(&t, in);
         if (t.dialect == &dialect_responses)
-            check_stream(buf_str(&t.text));
+            check_told_stream(buf_str(&t.text), t.r.match.endpoint);
         break;
     case 2:
         check_embeddings(&t, in);

@@ -1,7 +1,6 @@
 /* Google's answers, whole and as a stream (one chunk a line): whatever they are, they are refused, or told to
  * each kind of caller as valid JSON; and what passes is metered with counts that can be. */
-#include "fuzz.h"
-#include "unit/translate_fixture.h"
+#include "told.h"
 
 static void check_usage(const struct usage_tokens *u)
 {
@@ -14,27 +13,8 @@ static void check_whole(enum endpoint e, struct str in)
 {
     struct translation t;
     translation_init(&t, e, "gemini");
-    if (translate_answer(&t, in) == 0)
-        CHECK(json_validate(buf_str(&t.text), NULL) == 0);
-    else
-        CHECK(t.f.status >= 400 && t.f.message.n > 0);
+    check_told_answer(&t, in);
     translation_fini(&t);
-}
-
-/* Each event of what the caller gets is valid JSON, but [DONE]. */
-static void check_events(struct str text)
-{
-    struct sse_reader sse;
-    struct sse_event ev;
-    sse_init(&sse);
-    while (text.n > 0) {
-        size_t n = text.n < 4096 ? text.n : 4096;
-        CHECK(sse_feed(&sse, (struct str){text.p, n}) == 0);
-        text.p += n, text.n -= n;
-        while (sse_next(&sse, &ev) == 1)
-            CHECK(!ev.has_data || str_eq(ev.data, STR("[DONE]")) || json_validate(ev.data, NULL) == 0);
-    }
-    sse_free(&sse);
 }
 
 static void check_stream(enum endpoint e, struct str in)
@@ -54,7 +34,7 @@ static void check_stream(enum endpoint e, struct str in)
     bool ended = translate_end(&t, &s, last) == 1;
     CHECK(!ended || chat_sink_finished(&s.sink));
     check_usage(&t.r.tokens);
-    check_events(buf_str(&t.text));
+    check_told_stream(buf_str(&t.text), e);
     translation_fini(&t);
 }
 

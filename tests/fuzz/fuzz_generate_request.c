@@ -6,15 +6,7 @@
 
 static int write_again(struct translation *t, struct str *out)
 {
-    buf_init(&t->out.room, 64 * 1024 * 1024);
-    t->call = (struct chat_call){.r = &t->r,
-                                 .arena = &t->arena,
-                                 .conf = &t->conf,
-                                 .in = t->r.chat,
-                                 .model = STR("gemini-3-flash"),
-                                 .call = &t->out,
-                                 .f = &t->f};
-    if (provider_gemini.write_chat(&t->call) != 0)
+    if (provider_gemini.write_chat(translation_call(t, t->r.chat, "gemini-3-flash")) != 0)
         return -1;
     *out = t->out.body;
     return 0;

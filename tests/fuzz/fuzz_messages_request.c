@@ -12,20 +12,11 @@ static void check_failure(const struct failure *f)
 
 static void write_for(struct translation *t, const char *model)
 {
-    struct buf *room = &t->out.room;
-    buf_init(room, 16 * 1024 * 1024);
-    t->call = (struct chat_call){.r = &t->r,
-                                 .arena = &t->arena,
-                                 .conf = &t->conf,
-                                 .in = t->r.chat,
-                                 .model = str_of(model),
-                                 .call = &t->out,
-                                 .f = &t->f};
-    if (t->provider->write_chat(&t->call) == 0)
+    if (t->provider->write_chat(translation_call(t, t->r.chat, model)) == 0)
         CHECK(json_validate(t->out.body, NULL) == 0);
     else
         check_failure(&t->f);
-    buf_free(room);
+    buf_free(&t->out.room);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,11 +1,10 @@
 /* What a provider that speaks OpenAI's dialect answers to a chat request, whatever its bytes are: read whole
  * and as a stream, and mended where it passes. What comes out keeps the contract of the neutral form and is
  * valid JSON, and what is mended from valid JSON is. */
-#include "fuzz.h"
-#include "openai_mend.h"
-
 #include "chat_dialect.h"
 #include "chat_stream.h"
+#include "openai_mend.h"
+#include "told.h"
 
 static struct config config;
 static struct conf_provider conf;
@@ -22,23 +21,6 @@ static struct request request_for(struct arena *a, bool stream)
 static bool is_json(struct str text)
 {
     return json_scan(text, NULL, 0, NULL, NULL) == 0;
-}
-
-/* Whole events of valid JSON, each. */
-static void check_events(struct str out)
-{
-    struct sse_reader sse;
-    struct sse_event ev;
-    sse_init(&sse);
-    while (out.n > 0) {
-        size_t n = out.n < 65536 ? out.n : 65536;
-        CHECK(sse_feed(&sse, (struct str){out.p, n}) == 0);
-        out.p += n, out.n -= n;
-        while (sse_next(&sse, &ev) == 1)
-            CHECK(str_eq(ev.data, STR("[DONE]")) || is_json(ev.data));
-    }
-    CHECK(sse_pending(&sse) == 0);
-    sse_free(&sse);
 }
 
 static void read_whole(struct str in, struct arena *a)
@@ -104,7 +86,7 @@ static void read_stream(struct str in, struct arena *a)
         dialect_chat.end(&w, &out);
     else
         dialect_chat.fail(&w, &f, &out);
-    check_events(buf_str(&out));
+    check_told_stream(buf_str(&out), EP_CHAT);
     buf_free(&out);
     arena_fini(&scratch);
 }
@@ -120,7 +102,7 @@ static void mend(struct str in, struct arena *a)
     for (int i = 0; i < 3; i++) {
         struct stream_event e = openai_read_event(&r, &ev);
         if (e.instead.n > 0 && (valid || e.error))
-            check_events(e.instead);
+            check_told_stream(e.instead, EP_CHAT);
     }
     r.stream = false;
     pass = (struct openai_pass){.deviations = 0};

@@ -1,7 +1,5 @@
 /* Responses requests of any bytes: read or refused with words; what was read can be written for a provider,
  * and is then valid. */
-#include <stdio.h>
-
 #include "unit/translate_fixture.h"
 
 #include "fuzz.h"
@@ -10,15 +8,7 @@ static void check_written(struct translation *t)
 {
     if (!t->provider->write_chat)
         return;
-    buf_init(&t->out.room, 64 * 1024 * 1024);
-    t->call = (struct chat_call){.r = &t->r,
-                                 .arena = &t->arena,
-                                 .conf = &t->conf,
-                                 .in = t->r.chat,
-                                 .model = STR("target-model"),
-                                 .call = &t->out,
-                                 .f = &t->f};
-    if (t->provider->write_chat(&t->call) == 0)
+    if (t->provider->write_chat(translation_call(t, t->r.chat, "target-model")) == 0)
         CHECK(json_validate(t->out.body, NULL) == 0);
     else
         CHECK(t->f.status == 400 && t->f.message.n > 0);

@@ -1,17 +1,8 @@
 /* Claude's API as a provider's: what passes, what is written for whom, and what is read from answers, streams
  * and errors. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-
-#include "translate_fixture.h"
-
-#include <cmocka.h>
+#include "translate_test.h"
 
 #include "anthropic_chat.h"
-
-static struct translation t;
 
 static void start(enum endpoint caller)
 {
@@ -20,42 +11,10 @@ static void start(enum endpoint caller)
     t.r.wants_usage = true;
 }
 
-static int down(void **state)
-{
-    (void)state;
-    if (t.provider)
-        translation_fini(&t);
-    t.provider = NULL;
-    return 0;
-}
-
 static void restart(enum endpoint caller)
 {
     down(NULL);
     start(caller);
-}
-
-static bool holds(struct str text, const char *what)
-{
-    return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
-}
-
-static void assert_str(struct str got, const char *want)
-{
-    if (!str_eq(got, str_of(want)))
-        fail_msg("got: %.*s\nwanted: %s", (int)got.n, got.p, want);
-}
-
-static void assert_holds(struct str text, const char *what)
-{
-    if (!holds(text, what))
-        fail_msg("got: %.*s\nwhich does not hold: %s", (int)text.n, text.p, what);
-}
-
-static void assert_lacks(struct str text, const char *what)
-{
-    if (holds(text, what))
-        fail_msg("got: %.*s\nwhich holds: %s", (int)text.n, text.p, what);
 }
 
 /* A caller's body for a model of that name: t.out.body; 0 or -1. */
@@ -67,15 +26,7 @@ static int ask(enum endpoint caller, const char *model, const char *body)
     assert_int_equal(json_validate(t.r.body, NULL), 0);
     if (chat_read(&t.r, &t.f) != 0)
         return -1;
-    buf_init(&t.out.room, 1024 * 1024);
-    t.call = (struct chat_call){.r = &t.r,
-                                .arena = &t.arena,
-                                .conf = &t.conf,
-                                .in = t.r.chat,
-                                .model = str_of(model),
-                                .call = &t.out,
-                                .f = &t.f};
-    int rc = t.provider->write_chat(&t.call);
+    int rc = t.provider->write_chat(translation_call(&t, t.r.chat, model));
     if (rc == 0)
         assert_int_equal(json_validate(t.out.body, NULL), 0);
     return rc;
@@ -87,16 +38,6 @@ static struct str member(const char *path)
     struct json_value v[1];
     assert_int_equal(json_scan(t.out.body, paths, 1, v, NULL), 0);
     return v[0].raw;
-}
-
-static bool taken(enum chat_param p)
-{
-    return t.call.taken >> p & 1;
-}
-
-static bool adjusted(enum chat_param p)
-{
-    return t.call.adjusted >> p & 1;
 }
 
 #define SAYS(role, text) "{\"role\":\"" role "\",\"content\":\"" text "\"}"

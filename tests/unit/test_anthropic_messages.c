@@ -1,15 +1,6 @@
 /* The Messages dialect: what callers ask is read, or refused with the place named; answers and streams are
  * written as Anthropic's own API would. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-
-#include "translate_fixture.h"
-
-#include <cmocka.h>
-
-static struct translation t;
+#include "translate_test.h"
 
 static int up(void **state)
 {
@@ -18,28 +9,10 @@ static int up(void **state)
     return 0;
 }
 
-static int down(void **state)
-{
-    (void)state;
-    translation_fini(&t);
-    return 0;
-}
-
 static void again(void)
 {
     down(NULL);
     up(NULL);
-}
-
-static bool holds(struct str text, const char *what)
-{
-    return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
-}
-
-static void assert_str(struct str got, const char *want)
-{
-    if (!str_eq(got, str_of(want)))
-        fail_msg("got: %.*s\nwanted: %s", (int)got.n, got.p ? got.p : "", want);
 }
 
 static int read_body(const char *body)

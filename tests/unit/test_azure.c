@@ -1,13 +1,6 @@
 /* Azure OpenAI: the three ways to it, and what differs from OpenAI on them. */
-#include "translate_fixture.h"
+#include "translate_test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-static struct translation t;
 static struct provider_call call;
 
 static int up(void **state)
@@ -15,19 +8,6 @@ static int up(void **state)
     (void)state;
     translation_init(&t, EP_CHAT, "azure");
     return 0;
-}
-
-static int down(void **state)
-{
-    (void)state;
-    translation_fini(&t);
-    return 0;
-}
-
-static void assert_str(struct str got, const char *want)
-{
-    if (!str_eq(got, str_of(want)))
-        fail_msg("got: %.*s\nwanted: %s", (int)got.n, got.p ? got.p : "", want);
 }
 
 #define CLASSIC "https://res.openai.azure.com"
@@ -141,7 +121,7 @@ static void translated_requests_go_the_same_ways(void **state)
     t.conf.base_url = "https://r.services.ai.azure.com/models";
     assert_int_equal(translate_request(&t, body), 0);
     assert_str(t.out.path, "/models/chat/completions?api-version=2024-05-01-preview");
-    assert_non_null(memmem(t.out.body.p, t.out.body.n, "\"max_tokens\":7", 14));
+    assert_holds(t.out.body, "\"max_tokens\":7");
 }
 
 /* The first event tells of the filters, and of nothing else. */
@@ -158,9 +138,9 @@ static void the_filters_first_event_is_no_answer(void **state)
                           "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\",\"index\":0}]}\n\n"
                           "data: [DONE]\n\n")),
         1);
-    assert_non_null(memmem(t.text.p, t.text.n, "\"id\":\"chatcmpl-7\"", 17));
-    assert_non_null(memmem(t.text.p, t.text.n, "\"created\":1700000001,\"model\":\"gpt-x\"", 36));
-    assert_null(memmem(t.text.p, t.text.n, "prompt_filter", 13));
+    assert_holds(buf_str(&t.text), "\"id\":\"chatcmpl-7\"");
+    assert_holds(buf_str(&t.text), "\"created\":1700000001,\"model\":\"gpt-x\"");
+    assert_lacks(buf_str(&t.text), "prompt_filter");
 }
 
 static void errors_have_openai_s_codes(void **state)

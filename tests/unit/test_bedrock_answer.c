@@ -1,13 +1,7 @@
 /* What Bedrock answers: whole answers, streams, errors, embeddings. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "bedrock.h"
+#include "text_asserts.h"
 #include "translate_fixture.h"
-
-#include <cmocka.h>
 
 /* ---- answers and deltas as lines of text */
 
@@ -110,12 +104,6 @@ static void reading_fini(struct reading *s)
     translation_fini(&s->t);
 }
 
-static void assert_text(struct str got, const char *expected)
-{
-    if (!str_eq(got, str_of(expected)))
-        fail_msg("got\n" STR_FMT "\nexpected\n%s", STR_ARG(got), expected);
-}
-
 static void read_whole(struct reading *s, const char *body)
 {
     struct chat_answer a = {0};
@@ -134,7 +122,7 @@ static void check_whole(const char *body, const char *expected)
     struct reading s;
     reading_init(&s);
     read_whole(&s, body);
-    assert_text(buf_str(&s.text), expected);
+    assert_str(buf_str(&s.text), expected);
     reading_fini(&s);
 }
 
@@ -167,7 +155,7 @@ static void check_stream(const char *const frames[], enum frame_result result, c
     struct reading s;
     reading_init(&s);
     enum frame_result got = read_frames(&s, frames);
-    assert_text(buf_str(&s.text), expected);
+    assert_str(buf_str(&s.text), expected);
     assert_int_equal(got, result);
     reading_fini(&s);
 }
@@ -311,7 +299,7 @@ static void test_names_back(void **state)
              STR_ARG(name));
     snprintf(expected, sizeof(expected), "tool 0 t files.read\narguments 0 {}\nfinish tool_calls\n");
     read_whole(&s, body);
-    assert_text(buf_str(&s.text), expected);
+    assert_str(buf_str(&s.text), expected);
     reading_fini(&s);
 }
 
@@ -446,11 +434,11 @@ static void check_json(const char *schema, const char *whole, const char *const 
     struct reading s;
     ask_for_json(&s, schema);
     read_whole(&s, whole);
-    assert_text(buf_str(&s.text), expected_whole);
+    assert_str(buf_str(&s.text), expected_whole);
     reading_fini(&s);
     ask_for_json(&s, schema);
     assert_int_equal(read_frames(&s, frames), FRAME_MORE);
-    assert_text(buf_str(&s.text), expected_stream);
+    assert_str(buf_str(&s.text), expected_stream);
     reading_fini(&s);
 }
 
@@ -505,13 +493,13 @@ static void test_a_callers_own_json_answer(void **state)
     chat_add_tool(&s.in, &s.t.arena)->name = STR("json_answer");
     read_whole(&s, WHOLE("{\"toolUse\":{\"toolUseId\":\"t\",\"name\":\"json_answer\",\"input\":{}}}",
                          "\"stopReason\":\"tool_use\""));
-    assert_text(buf_str(&s.text), "tool 0 t json_answer\narguments 0 {}\nfinish tool_calls\n");
+    assert_str(buf_str(&s.text), "tool 0 t json_answer\narguments 0 {}\nfinish tool_calls\n");
     buf_reset(&s.text);
     s.in.format = FORMAT_SCHEMA;
     s.in.format_schema = STR("{\"type\":\"object\"}");
     read_whole(&s, WHOLE("{\"toolUse\":{\"toolUseId\":\"t\",\"name\":\"json_answer\",\"input\":{}}}",
                          "\"stopReason\":\"tool_use\""));
-    assert_text(buf_str(&s.text), "tool 0 t json_answer\narguments 0 {}\nfinish tool_calls\n");
+    assert_str(buf_str(&s.text), "tool 0 t json_answer\narguments 0 {}\nfinish tool_calls\n");
     reading_fini(&s);
 }
 
@@ -561,7 +549,7 @@ static void test_errors(void **state)
         struct http_head head = {.n = cases[i].type ? 1 : 0};
         head.headers[0] = (struct http_header){STR("x-amzn-ErrorType"), str_of(cases[i].type)};
         s.t.provider->read_error(&s.t.r, cases[i].status, &head, str_of(cases[i].body), &f);
-        assert_text(f.message, cases[i].message);
+        assert_str(f.message, cases[i].message);
         assert_int_equal(f.status, cases[i].expected);
         if (cases[i].code)
             assert_string_equal(f.code, cases[i].code);
@@ -617,15 +605,8 @@ static void embed(struct reading *s, const char *model, const struct embed_reque
 {
     reading_init(s);
     s->t.conf.base_url = "https://b.example";
-    buf_init(&s->t.out.room, 1 << 20);
-    s->t.call = (struct chat_call){.r = &s->t.r,
-                                   .arena = &s->t.arena,
-                                   .conf = &s->t.conf,
-                                   .model = str_of(model),
-                                   .call = &s->t.out,
-                                   .f = &s->t.f};
-    assert_int_equal(s->t.provider->write_embed(&s->t.call, in), result);
-    assert_text(result == 0 ? s->t.out.body : s->t.f.message, expected);
+    assert_int_equal(s->t.provider->write_embed(translation_call(&s->t, NULL, model), in), result);
+    assert_str(result == 0 ? s->t.out.body : s->t.f.message, expected);
 }
 
 static void test_embeddings(void **state)
@@ -636,12 +617,12 @@ static void test_embeddings(void **state)
     struct reading s;
     struct embed_answer a = {0};
     embed(&s, "amazon.titan-embed-text-v2:0", &one, 0, "{\"inputText\":\"one \\\"1\\\"\"}");
-    assert_text(s.t.out.path, "/model/amazon.titan-embed-text-v2%3A0/invoke");
+    assert_str(s.t.out.path, "/model/amazon.titan-embed-text-v2%3A0/invoke");
     assert_int_equal(s.t.provider->read_embed(
                          &s.rd, &one, STR("{\"embedding\":[0.5,-1e-3],\"inputTextTokenCount\":4}"), &a),
                      0);
     assert_int_equal(a.n_vectors, 1);
-    assert_text(a.vectors[0].json, "[0.5,-1e-3]");
+    assert_str(a.vectors[0].json, "[0.5,-1e-3]");
     assert_true(a.usage_known);
     assert_int_equal(a.input_tokens, 4);
     reading_fini(&s);
@@ -671,15 +652,15 @@ static void test_embeddings(void **state)
     assert_int_equal(
         s.t.provider->read_embed(&s.rd, &two, STR("{\"embeddings\":[[1],[2]],\"id\":\"x\"}"), &a), 0);
     assert_int_equal(a.n_vectors, 2);
-    assert_text(a.vectors[1].json, "[2]");
+    assert_str(a.vectors[1].json, "[2]");
     assert_false(a.usage_known);
     assert_int_equal(s.t.provider->read_embed(&s.rd, &two, STR("{\"embeddings\":{\"float\":[[1],[3]]}}"), &a),
                      0);
-    assert_text(a.vectors[1].json, "[3]");
+    assert_str(a.vectors[1].json, "[3]");
     assert_int_equal(s.t.provider->read_embed(
                          &s.rd, &two, STR("{\"embeddings\":[{\"embedding\":[1]},{\"embedding\":[4]}]}"), &a),
                      0);
-    assert_text(a.vectors[1].json, "[4]");
+    assert_str(a.vectors[1].json, "[4]");
     static const char *const bad[] = {"",
                                       "{}",
                                       "{\"embeddings\":[[1]]}",

@@ -1,15 +1,5 @@
 /* Cohere: what its endpoints are sent, and what is read of their answers, streams and errors. */
-#include <stdio.h>
-
-#include "translate_fixture.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-static struct translation t;
+#include "translate_test.h"
 
 static int up(void **state)
 {
@@ -19,35 +9,10 @@ static int up(void **state)
     return 0;
 }
 
-static int down(void **state)
-{
-    (void)state;
-    translation_fini(&t);
-    return 0;
-}
-
 static void again(void)
 {
     down(NULL);
     up(NULL);
-}
-
-static void assert_str(struct str got, const char *want)
-{
-    if (!str_eq(got, str_of(want)))
-        fail_msg("got: %.*s\nwanted: %s", (int)got.n, got.p ? got.p : "", want);
-}
-
-static void assert_holds(struct str text, const char *what)
-{
-    if (text.n == 0 || !memmem(text.p, text.n, what, strlen(what)))
-        fail_msg("not in it: %s\ngot: %.*s", what, (int)text.n, text.p ? text.p : "");
-}
-
-static void assert_lacks(struct str text, const char *what)
-{
-    if (text.n > 0 && memmem(text.p, text.n, what, strlen(what)))
-        fail_msg("in it: %s\ngot: %.*s", what, (int)text.n, text.p);
 }
 
 /* ---- requests, from the neutral form */
@@ -57,15 +22,7 @@ static struct chat_request request;
 static int writes(void)
 {
     buf_free(&t.out.room);
-    buf_init(&t.out.room, 1024 * 1024);
-    t.call = (struct chat_call){.r = &t.r,
-                                .arena = &t.arena,
-                                .conf = &t.conf,
-                                .in = &request,
-                                .model = STR("command-x"),
-                                .call = &t.out,
-                                .f = &t.f};
-    return t.provider->write_chat(&t.call);
+    return t.provider->write_chat(translation_call(&t, &request, "command-x"));
 }
 
 static void fresh(void)
@@ -709,10 +666,7 @@ static void passing_streams_are_metered(void **state)
 static int embeds(const struct embed_request *in)
 {
     fresh();
-    buf_init(&t.out.room, 65536);
-    t.call = (struct chat_call){
-        .r = &t.r, .arena = &t.arena, .conf = &t.conf, .model = STR("embed-x"), .call = &t.out, .f = &t.f};
-    return t.provider->write_embed(&t.call, in);
+    return t.provider->write_embed(translation_call(&t, NULL, "embed-x"), in);
 }
 
 static void embeddings_are_asked_for(void **state)

@@ -2,28 +2,13 @@
  * and errors, and what passes. */
 #include "gemini_chat.h"
 #include "google_args.h"
-#include "translate_fixture.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-static struct translation t;
+#include "translate_test.h"
 
 static int up(void **state)
 {
     (void)state;
     translation_init(&t, EP_CHAT, "gemini");
     t.r.wants_usage = true;
-    return 0;
-}
-
-static int down(void **state)
-{
-    (void)state;
-    translation_fini(&t);
     return 0;
 }
 
@@ -34,38 +19,13 @@ static void again(enum endpoint e)
     t.r.wants_usage = true;
 }
 
-static void assert_str(struct str got, const char *want)
-{
-    if (!str_eq(got, str_of(want)))
-        fail_msg("got: %.*s\nwanted: %s", (int)got.n, got.p ? got.p : "", want);
-}
-
-static bool holds(struct str text, const char *what)
-{
-    return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
-}
-
-static void assert_holds(struct str text, const char *what)
-{
-    if (!holds(text, what))
-        fail_msg("%s is not in: %.*s", what, (int)text.n, text.p ? text.p : "");
-}
-
 /* A chat request's body for that model. */
 static int make(const char *model, const char *body)
 {
     t.r.body = str_of(body);
     if (chat_read(&t.r, &t.f) != 0)
         fail_msg("not read: %.*s", STR_ARG(t.f.message));
-    buf_init(&t.out.room, 1024 * 1024);
-    t.call = (struct chat_call){.r = &t.r,
-                                .arena = &t.arena,
-                                .conf = &t.conf,
-                                .in = t.r.chat,
-                                .model = str_of(model),
-                                .call = &t.out,
-                                .f = &t.f};
-    return provider_gemini.write_chat(&t.call);
+    return provider_gemini.write_chat(translation_call(&t, t.r.chat, model));
 }
 
 /* What is sent for these members of a chat request beside its model. */
@@ -77,16 +37,6 @@ static struct str sent(const char *model, const char *members)
         fail_msg("not written: %.*s", STR_ARG(t.f.message));
     assert_int_equal(json_validate(t.out.body, NULL), 0);
     return t.out.body;
-}
-
-static bool taken(enum chat_param p)
-{
-    return (t.call.taken >> p & 1) != 0;
-}
-
-static bool adjusted(enum chat_param p)
-{
-    return (t.call.adjusted >> p & 1) != 0;
 }
 
 #define HELLO "\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]"
@@ -758,15 +708,7 @@ static void tokens_are_counted(void **state)
     t.r.body = STR("{\"model\":\"m\",\"max_tokens\":5,\"system\":\"s\",\"messages\":[{\"role\":\"user\","
                    "\"content\":\"q\"}]}");
     assert_int_equal(chat_read(&t.r, &t.f), 0);
-    buf_init(&t.out.room, 4096);
-    t.call = (struct chat_call){.r = &t.r,
-                                .arena = &t.arena,
-                                .conf = &t.conf,
-                                .in = t.r.chat,
-                                .model = STR("gemini-3-flash"),
-                                .call = &t.out,
-                                .f = &t.f};
-    assert_int_equal(provider_gemini.write_count(&t.call), 0);
+    assert_int_equal(provider_gemini.write_count(translation_call(&t, t.r.chat, "gemini-3-flash")), 0);
     assert_str(t.out.path, "/v1/models/gemini-3-flash:countTokens");
     assert_str(
         t.out.body,
@@ -785,14 +727,7 @@ static void texts_are_embedded_in_one_batch(void **state)
     struct str texts[2] = {STR("one"), STR("two")};
     struct embed_request in = {.texts = texts, .n_texts = 2, .dimensions = 8, .task = STR("search_query")};
     struct embed_answer out = {0};
-    buf_init(&t.out.room, 4096);
-    t.call = (struct chat_call){.r = &t.r,
-                                .arena = &t.arena,
-                                .conf = &t.conf,
-                                .model = STR("gemini-embedding-001"),
-                                .call = &t.out,
-                                .f = &t.f};
-    assert_int_equal(provider_gemini.write_embed(&t.call, &in), 0);
+    assert_int_equal(provider_gemini.write_embed(translation_call(&t, NULL, "gemini-embedding-001"), &in), 0);
     assert_str(t.out.path, "/v1/models/gemini-embedding-001:batchEmbedContents");
     assert_holds(t.out.body,
                  "{\"model\":\"models/gemini-embedding-001\",\"content\":{\"parts\":[{\"text\":\"two\"}]},"

@@ -1,15 +1,8 @@
 /* Google's dialect towards callers: its requests read, its answers and streams written. */
 #include "google_json.h"
 #include "google_request.h"
-#include "translate_fixture.h"
+#include "translate_test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-static struct translation t;
 static struct chat_writer w;
 
 static int up(void **state)
@@ -18,30 +11,6 @@ static int up(void **state)
     translation_init(&t, EP_GENERATE, "openai");
     t.head.query = STR("alt=sse");
     return 0;
-}
-
-static int down(void **state)
-{
-    (void)state;
-    translation_fini(&t);
-    return 0;
-}
-
-static void assert_str(struct str got, const char *want)
-{
-    if (!str_eq(got, str_of(want)))
-        fail_msg("got: %.*s\nwanted: %s", (int)got.n, got.p ? got.p : "", want);
-}
-
-static bool holds(struct str text, const char *what)
-{
-    return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
-}
-
-static void assert_holds(struct str text, const char *what)
-{
-    if (!holds(text, what))
-        fail_msg("%s is not in: %.*s", what, (int)text.n, text.p ? text.p : "");
 }
 
 static int read_body(const char *body)

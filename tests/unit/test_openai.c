@@ -1,11 +1,6 @@
 /* OpenAI's dialect towards a provider: what is sent for a request, and what is read from answers. */
 #include "provider.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "text_asserts.h"
 
 static struct request r;
 static struct http_head head;
@@ -48,12 +43,6 @@ static void header(const char *name, const char *value)
 static int build(const char *model)
 {
     return provider_openai.build(&r, &provider, str_of(model), &call, &failure);
-}
-
-static void assert_str(struct str got, const char *want)
-{
-    if (!str_eq(got, str_of(want)))
-        fail_msg("got: %.*s\nwanted: %s", (int)got.n, got.p, want);
 }
 
 /* ---- the call */

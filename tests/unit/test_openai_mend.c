@@ -1,35 +1,9 @@
 /* What passes between OpenAI's callers and those who speak its dialect a little differently: what is mended
  * of it, and that the rest stays as it was. */
 #include "openai_mend.h"
-#include "translate_fixture.h"
+#include "translate_test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-static struct translation t;
 static struct provider_call call;
-
-static int down(void **state)
-{
-    (void)state;
-    translation_fini(&t);
-    return 0;
-}
-
-static void assert_str(struct str got, const char *want)
-{
-    if (!str_eq(got, str_of(want)))
-        fail_msg("got: %.*s\nwanted: %s", (int)got.n, got.p ? got.p : "", want);
-}
-
-static void assert_holds(struct str text, const char *what)
-{
-    if (text.n == 0 || !memmem(text.p, text.n, what, strlen(what)))
-        fail_msg("not in it: %s\ngot: %.*s", what, (int)text.n, text.p ? text.p : "");
-}
 
 static struct stream_event event(const char *data)
 {
@@ -417,7 +391,7 @@ static void usage_is_not_asked_of_those_who_refuse(void **state)
     (void)state;
     begin("mistral", true, false);
     assert_false(call.usage_added);
-    assert_null(memmem(call.body.p, call.body.n, "stream_options", 14));
+    assert_lacks(call.body, "stream_options");
     down(NULL);
     begin("openai", true, false);
     assert_true(call.usage_added);

@@ -1,15 +1,6 @@
 /* The Responses dialect: what is read of a request, and what answers and streams look like to its callers. */
-#include <stdio.h>
+#include "translate_test.h"
 
-#include "translate_fixture.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-static struct translation t;
 static struct translated_stream s;
 
 static int up(void **state)
@@ -17,38 +8,6 @@ static int up(void **state)
     (void)state;
     translation_init(&t, EP_RESPONSES, "cohere");
     return 0;
-}
-
-static int down(void **state)
-{
-    (void)state;
-    translation_fini(&t);
-    return 0;
-}
-
-static void assert_str(struct str got, const char *want)
-{
-    if (!str_eq(got, str_of(want)))
-        fail_msg("got: %.*s\nwanted: %s", (int)got.n, got.p ? got.p : "", want);
-}
-
-static bool holds(struct str text, const char *what)
-{
-    return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
-}
-
-static void assert_holds(struct str text, const char *what)
-{
-    if (!holds(text, what))
-        fail_msg("not in it: %s\ngot: %.*s", what, (int)text.n, text.p ? text.p : "");
-}
-
-static size_t times(struct str text, const char *what)
-{
-    size_t n = 0;
-    for (const char *p = text.p; p && (p = memmem(p, text.n - (size_t)(p - text.p), what, strlen(what))); p++)
-        n++;
-    return n;
 }
 
 /* ---- requests */

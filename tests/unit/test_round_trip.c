@@ -668,16 +668,8 @@ static const struct chat_request *pass(struct passage *p, const struct vendor *v
     struct error err;
     translation_init(&p->out, EP_CHAT, v->type);
     translation_init(&p->in, v->endpoint, v->type);
-    buf_init(&p->out.out.room, 1 << 24);
     p->out.r.target_model = p->in.r.model = str_of(v->model);
-    p->out.call = (struct chat_call){.r = &p->out.r,
-                                     .arena = &p->out.arena,
-                                     .conf = &p->out.conf,
-                                     .in = c,
-                                     .model = str_of(v->model),
-                                     .call = &p->out.out,
-                                     .f = &p->out.f};
-    if (p->out.provider->write_chat(&p->out.call) != 0)
+    if (p->out.provider->write_chat(translation_call(&p->out, c, v->model)) != 0)
         return *why = p->out.f.message, NULL;
     uint32_t given = 0;
     for (unsigned i = 0; i < CHAT_PARAMS; i++)

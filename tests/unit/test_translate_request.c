@@ -2,21 +2,12 @@
  * the caller, and no size of it costs more than it weighs. */
 #include "gemini_chat.h"
 #include "openai.h"
+#include "text_asserts.h"
 #include "translate_fixture.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <time.h>
 
-#include <cmocka.h>
-
 #define PNG "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAAA="
-
-static bool has(struct str text, const char *part)
-{
-    return text.n > 0 && memmem(text.p, text.n, part, strlen(part)) != NULL;
-}
 
 struct case_ {
     enum endpoint endpoint;
@@ -31,15 +22,7 @@ static int run(struct translation *t, const struct case_ *c)
     t->r.body = str_of(c->body);
     if (chat_read(&t->r, &t->f) != 0)
         return -1;
-    buf_init(&t->out.room, 64 * 1024 * 1024);
-    t->call = (struct chat_call){.r = &t->r,
-                                 .arena = &t->arena,
-                                 .conf = &t->conf,
-                                 .in = t->r.chat,
-                                 .model = str_of(c->model),
-                                 .call = &t->out,
-                                 .f = &t->f};
-    return t->provider->write_chat(&t->call);
+    return t->provider->write_chat(translation_call(t, t->r.chat, c->model));
 }
 
 static void check(const struct case_ *cases, size_t n)
@@ -49,8 +32,8 @@ static void check(const struct case_ *cases, size_t n)
         const struct case_ *c = &cases[i];
         int rc = run(&t, c);
         struct str got = rc == 0 ? t.out.body : t.f.message;
-        bool right = (rc != 0) == c->refused && (!c->expected || has(got, c->expected)) &&
-                     (!c->absent || !has(got, c->absent)) &&
+        bool right = (rc != 0) == c->refused && (!c->expected || holds(got, c->expected)) &&
+                     (!c->absent || !holds(got, c->absent)) &&
                      (rc == 0 ? json_validate(got, NULL) == 0 : t.f.status == 400);
         if (!right)
             fail_msg("case %zu (%s): %d " STR_FMT, i, c->provider, rc, STR_ARG(got));
@@ -377,7 +360,7 @@ static void names_of_tools_come_back(void **state)
             _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wformat-nonliteral\"")
                 snprintf(answer, sizeof(answer), others[k].answer, (int)told.n, told.p);
             _Pragma("GCC diagnostic pop") assert_int_equal(translate_answer(&t, str_of(answer)), 0);
-            if (!has(buf_str(&t.text), names[i]))
+            if (!holds(buf_str(&t.text), names[i]))
                 fail_msg("%s: " STR_FMT, others[k].provider, STR_ARG(buf_str(&t.text)));
             translation_fini(&t);
         }
@@ -482,7 +465,7 @@ static void tools_have_a_maximum(void **state)
     struct case_ c = {EP_CHAT, "openai", "gpt-4o", b.p, NULL, NULL, false};
     assert_int_equal(run(&t, &c), -1);
     assert_int_equal(t.f.status, 400);
-    assert_true(has(t.f.message, "too many tools"));
+    assert_true(holds(t.f.message, "too many tools"));
     translation_fini(&t);
     buf_free(&b);
 }

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "secret.h"
 #include "temp_folder.h"
+#include "text_asserts.h"
 #include "vertex.h"
 
 #include <arpa/inet.h>
@@ -18,12 +19,8 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 static char folder[64], key_file[96];
 static EVP_PKEY *key;
@@ -257,10 +254,8 @@ static void call_of(struct translation *t, enum endpoint endpoint, const struct 
 {
     translation_init(t, endpoint, "vertex");
     t->conf = *p;
-    t->call =
-        (struct chat_call){.r = &t->r, .arena = &t->arena, .conf = &t->conf, .call = &t->out, .f = &t->f};
-    t->call.model = t->r.target_model = str_of(model);
-    buf_init(&t->out.room, 1 << 20);
+    t->r.target_model = str_of(model);
+    translation_call(t, NULL, model);
 }
 
 static void assert_line(struct translation *t, const struct conf_provider *p, const char *line)
@@ -489,7 +484,7 @@ static void gemini_translated(void **state)
                     "\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":3,"
                     "\"candidatesTokenCount\":1,\"totalTokenCount\":4}}")),
         0);
-    assert_non_null(memmem(t.text.p, t.text.n, "\"content\":\"ho\"", 14));
+    assert_holds(buf_str(&t.text), "\"content\":\"ho\"");
     translation_fini(&t);
     assert_int_equal(
         translate(&t, "gemini-2.5-pro",
@@ -517,7 +512,7 @@ static void claude_translated(void **state)
                                  "\"stop_reason\":\"end_turn\",\"usage\":{\"input_tokens\":3,"
                                  "\"output_tokens\":1}}")),
         0);
-    assert_non_null(memmem(t.text.p, t.text.n, "\"content\":\"ho\"", 14));
+    assert_holds(buf_str(&t.text), "\"content\":\"ho\"");
     translation_fini(&t);
 }
 
@@ -539,7 +534,7 @@ static void open_translated(void **state)
                     "\"message\":{\"role\":\"assistant\",\"content\":\"ho\"},\"finish_reason\":\"stop\"}],"
                     "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}")),
         0);
-    assert_non_null(memmem(t.text.p, t.text.n, "\"content\":\"ho\"", 14));
+    assert_holds(buf_str(&t.text), "\"content\":\"ho\"");
     translation_fini(&t);
 }
 

@@ -7,6 +7,7 @@
 #include "chat_stream.h"
 #include "provider.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,21 +56,29 @@ static inline void translation_fini(struct translation *t)
     arena_fini(&t->scratch);
 }
 
+/* A call of the provider's `model`, to be written: what is written stands in t->out, which has to be empty.
+ * in: what is asked; NULL: nothing to be said in words, such as embeddings. */
+static inline struct chat_call *translation_call(struct translation *t, const struct chat_request *in,
+                                                 const char *model)
+{
+    buf_init(&t->out.room, 64 * 1024 * 1024);
+    t->call = (struct chat_call){.r = &t->r,
+                                 .arena = &t->arena,
+                                 .conf = &t->conf,
+                                 .in = in,
+                                 .model = str_of(model),
+                                 .call = &t->out,
+                                 .f = &t->f};
+    return &t->call;
+}
+
 /* The caller's body into the provider's: t->out; 0, or -1 with t->f. */
 static inline int translate_request(struct translation *t, const char *body)
 {
     t->r.body = str_of(body);
     if (chat_read(&t->r, &t->f) != 0)
         return -1;
-    buf_init(&t->out.room, 64 * 1024 * 1024);
-    t->call = (struct chat_call){.r = &t->r,
-                                 .arena = &t->arena,
-                                 .conf = &t->conf,
-                                 .in = t->r.chat,
-                                 .model = STR("target-model"),
-                                 .call = &t->out,
-                                 .f = &t->f};
-    return t->provider->write_chat(&t->call);
+    return t->provider->write_chat(translation_call(t, t->r.chat, "target-model"));
 }
 
 /* What an answer is read and written for where no request was translated before. */
@@ -138,10 +147,11 @@ static inline int translate_end(struct translation *t, struct translated_stream 
     s->w.usage_known = t->r.tokens_known;
     bool whole =
         last == FRAME_LAST || (last == FRAME_MORE && t->provider->whole && t->provider->whole(&s->rd));
+    /* in brackets: cmocka has a macro of that name */
     if (whole)
         t->dialect->end(&s->w, &t->text);
     else
-        t->dialect->fail(&s->w, last == FRAME_ERROR ? &t->f : &cut, &t->text);
+        (t->dialect->fail)(&s->w, last == FRAME_ERROR ? &t->f : &cut, &t->text);
     return whole ? 1 : last == FRAME_ERROR ? -1 : 0;
 }
 
