@@ -10,7 +10,9 @@ with the cache off. What is compared runs on CPU 1, load and upstream on CPU 0. 
 a shared machine.
 """
 
+import asyncio
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -54,14 +56,16 @@ def tree(root):
 
 
 def cpu_s(root):
+    """Of the processes that are, and of those that were: workers come and go."""
     total = 0
     for p in tree(root):
         try:
-            with open(f"/proc/{p}/schedstat") as f:
-                total += int(f.read().split()[0])
+            with open(f"/proc/{p}/schedstat") as f, open(f"/proc/{p}/stat") as g:
+                total += int(f.read().split()[0]) / 1e9
+                total += sum(map(int, g.read().rsplit(")", 1)[1].split()[13:15])) / os.sysconf("SC_CLK_TCK")
         except OSError:
             pass
-    return total / 1e9
+    return total
 
 
 def pss_mb(root):
@@ -147,44 +151,74 @@ location /json/ {{ default_type application/json; error_page 405 =200 $uri; }}
 location /sse/ {{ default_type text/event-stream; error_page 405 =200 $uri; }} }}""")
 
 
-# how, path, model, whether it is a stream
-CALLS = [("passed", "chat/completions", "openai", False), ("messages to openai", "messages", "openai", False),
-         ("chat to anthropic", "chat/completions", "anthropic", False), ("passed", "chat/completions", "openai-sse", True),
-         ("messages to openai", "messages", "openai-sse", True), ("chat to anthropic", "chat/completions", "anthropic-sse", True)]
+class Trickle:
+    """Both vendors' streams, an event every 20 ms."""
+
+    def __init__(self):
+        self.port = free_port()
+        self.proc = multiprocessing.Process(target=lambda: asyncio.run(self.serve()), daemon=True)
+        self.proc.start()
+
+    async def serve(self):
+        async with await asyncio.start_server(self.connection, "127.0.0.1", self.port, backlog=512) as server:
+            await server.serve_forever()
+
+    async def connection(self, reader, writer):
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+                await reader.readexactly(int(re.search(r"content-length: (\d+)", head)[1]))
+                text = anthropic_stream() if "/messages" in head.split("\r\n")[0] else openai_stream()
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+                for event in re.findall(r".*?\n\n", text, re.S):
+                    writer.write(b"%x\r\n%s\r\n" % (len(event), event.encode()))
+                    await writer.drain()
+                    await asyncio.sleep(0.02)
+                writer.write(b"0\r\n\r\n")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    def stop(self):
+        self.proc.terminate()
+        self.proc.join()
+
+
+# what is asked, the model's ending for it, whether it is a stream
+KINDS = [("whole", "", False), (f"stream of {CHUNKS} at once", "-sse", True), (f"stream of {CHUNKS}, 20 ms apart", "-slow", True)]
+WAYS = [("passed", "chat/completions", "openai"), ("messages to openai", "messages", "openai"), ("chat to anthropic", "chat/completions", "anthropic")]
 
 
 def translated(folder):
-    """What a translation costs: a passed and a translated request of about the same size, in turn. Streams come in one piece, so
-    that no waiting is in the figures: of a stream that trickles, the share of the translation is smaller."""
+    """What a translation costs: a passed and a translated request of about the same size, in turn."""
     on_cpu(0)
-    up = Vendors(folder + "/vendors")
+    up, slow = Vendors(folder + "/vendors"), Trickle()
     on_cpu(1)
-    providers = "".join(f', {{ name = "{n}{s}"; type = "{n}"; base_url = "http://127.0.0.1:{up.port}/{p}{v}"; api_key_env = "TEST_UPSTREAM_KEY"; max_in_flight = 90; }}'
-                        for n, v in (("openai", "/v1"), ("anthropic", "")) for s, p in (("", "json"), ("-sse", "sse")))
-    models = "".join(f', {{ name = "{n}"; targets = ( {{ provider = "{n}"; }} ); }}' for n in ("openai", "openai-sse", "anthropic", "anthropic-sse"))
+    bases = {"": f"{up.port}/json", "-sse": f"{up.port}/sse", "-slow": f"{slow.port}"}
+    providers = "".join(f', {{ name = "{n}{s}"; type = "{n}"; base_url = "http://127.0.0.1:{base}{v}"; api_key_env = "TEST_UPSTREAM_KEY"; max_in_flight = 90; }}'
+                        for n, v in (("openai", "/v1"), ("anthropic", "")) for s, base in bases.items())
+    models = "".join(f', {{ name = "{n}{s}"; targets = ( {{ provider = "{n}{s}"; }} ); }}' for n in ("openai", "anthropic") for s in bases)
     gw = Gateway(folder + "/gw2", up.port, workers=(8, 96, 8), providers=providers, models=models)
     gw.start()
     on_cpu(0)
     gw.make_key(key=KEY, rpm=600000000, tpm=20000000000, max_parallel=20000)
-    rows = {call: [] for call in CALLS}
+    rows = {}
     try:
         for _ in range(ROUNDS):
-            for call in CALLS:
-                how, path, model, stream = call
-                before = cpu_s(gw.proc.pid)
-                n, rate, p99, bad = wrk(f"http://127.0.0.1:{gw.port}/v1/{path}", KEY, folder, model=model, max_tokens=100, **({"stream": True} if stream else {}))
-                rows[call].append((cpu_s(gw.proc.pid) - before) * 1e6 / n)
-                what = f"stream of {CHUNKS}" if stream else "whole"
-                print(f"{what:12} {how:20} {rate:10.0f} requests/s   p99 {p99:>8}   {rows[call][-1]:6.1f} µs CPU a request   {bad} errors")
-        for call in CALLS:
-            passed = rows[("passed", "chat/completions", "openai-sse" if call[3] else "openai", call[3])]
-            if call[0] != "passed":
-                ratios = [a / b for a, b in zip(rows[call], passed)]
-                print(f"{'stream' if call[3] else 'whole'}, {call[0]} / passed: median {statistics.median(ratios):.2f} of {['%.2f' % r for r in ratios]}")
+            for what, ending, stream in KINDS:
+                for how, path, model in WAYS:
+                    before = cpu_s(gw.proc.pid)
+                    n, rate, p99, bad = wrk(f"http://127.0.0.1:{gw.port}/v1/{path}", KEY, folder, model=model + ending, max_tokens=100, **({"stream": True} if stream else {}))
+                    rows.setdefault((what, how), []).append((cpu_s(gw.proc.pid) - before) * 1e6 / n)
+                    print(f"{what:28} {how:20} {rate:10.0f} requests/s   p99 {p99:>8}   {rows[what, how][-1]:7.1f} µs CPU a request   {bad} errors")
+        for (what, how), mine in rows.items():
+            ratios = [a / b for a, b in zip(mine, rows[what, "passed"])]
+            if how != "passed":
+                print(f"{what}, {how} / passed: median {statistics.median(ratios):.2f} of {['%.2f' % r for r in ratios]}")
     finally:
         gw.stop()
         gw.clean()
         up.stop()
+        slow.stop()
 
 
 def beside_nginx(folder):
