@@ -5,25 +5,9 @@
 
 #include "eventstream.h"
 #include "limits.h"
+#include "unit/eventstream_bytes.h"
 
 #include <string.h>
-
-static uint32_t crc_of(const char *p, size_t n)
-{
-    uint32_t c = 0xffffffff;
-    for (size_t i = 0; i < n; i++) {
-        c ^= (unsigned char)p[i];
-        for (int bit = 0; bit < 8; bit++)
-            c = c & 1 ? (c >> 1) ^ 0xedb88320 : c >> 1;
-    }
-    return ~c;
-}
-
-static void add_u32(struct buf *b, uint32_t v)
-{
-    char bytes[4] = {(char)(v >> 24), (char)(v >> 16), (char)(v >> 8), (char)v};
-    buf_add(b, (struct str){bytes, 4});
-}
 
 static void frame(struct str in, struct buf *out)
 {
