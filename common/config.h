@@ -137,6 +137,7 @@ struct config {
     struct {
         bool serve_when_full; /* usage store full: false: refuse requests; true: serve and alert */
         uint64_t max_bytes;
+        uint32_t keep_days; /* 0: for ever */
         uint32_t commit_ms;
     } ledger;
     struct {

@@ -1,7 +1,9 @@
-/* What usage_store.c (opening, the ledger's batch) and usage_query.c (reading) share. Nobody else includes
- * it. rows    time µs, number (big-endian)                         → usage row sums    day (big-endian),
- * department, team, key, model, provider, each NUL-terminated → usage sum state   "n": rows ever · 'p' slot:
- * usage_position · 'm' name: a mark */
+/* What usage_store.c (opening, the ledger's batch), usage_prune.c and usage_query.c (reading) share. Nobody
+ * else includes it. The three databases, numbers being big-endian and texts NUL-terminated:
+ *
+ * - rows: time in µs, number → usage row
+ * - sums: day, department, team, key, model, provider → usage sum
+ * - state: "n" → rows ever; 'p', slot → usage_position; 'm', name → a mark */
 #ifndef COMMON_USAGE_DB_H
 #define COMMON_USAGE_DB_H
 

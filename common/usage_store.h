@@ -38,6 +38,11 @@ int usage_store_add(struct usage_store *s, const struct usage_row *row, struct e
  * that is because it (or the disk) is full. Ends the batch in either case. */
 int usage_store_commit(struct usage_store *s, bool *full, struct error *err);
 void usage_store_abort(struct usage_store *s);
+/* Removes the oldest rows that began before that time, at most `most`, in one transaction of its own (not
+ * inside a batch); the sums stay as they are. *removed < most: there are no more of them. -1: nothing was
+ * removed; *full as in usage_store_commit. */
+int usage_store_prune(struct usage_store *s, int64_t before_us, size_t most, size_t *removed, bool *full,
+                      struct error *err);
 /* Pages in use of the file, and its limit; of the last commit. */
 int usage_store_size(struct usage_store *s, uint64_t *used_bytes, uint64_t *max_bytes, struct error *err);
 

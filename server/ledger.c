@@ -11,13 +11,14 @@
  * When the store (or the disk) is full, rows stay where they are, header.store_full tells the workers, who
  * refuse or serve by policy, and it is tried again each second. The committing thread also clears dead
  * processes from the reader tables of the stores (a dead reader keeps pages from being used again), and takes
- * over what workers have spilled. */
+ * over what workers have spilled, and removes what has been kept long enough (ledger_prune.c). */
 #include "clock.h"
 #include "control.h"
 #include "heritage.h"
 #include "keystore.h"
 #include "ledger_collect.h"
 #include "ledger_commit.h"
+#include "ledger_prune.h"
 #include "log.h"
 #include "metrics.h"
 #include "process.h"
@@ -49,7 +50,8 @@ struct ledger {
     bool died;                   /* … somebody's death has not been told to the other thread */
 
     struct committer committer; /* the committing thread's, as all below */
-    struct keystore *keys;      /* for clearing its readers; NULL until there is one */
+    struct pruner pruner;
+    struct keystore *keys; /* for clearing its readers; NULL until there is one */
     int64_t committed_ns, spill_ns, reaped_ns, logged_ns;
     unsigned failures; /* in a row */
 
@@ -178,6 +180,24 @@ static bool take_spilled(struct ledger *l)
     return judge(l, rc == 0, full, &err);
 }
 
+/* A failure says nothing about new rows: what keeps them out shows when they are committed. */
+static void prune(struct ledger *l)
+{
+    struct error err = {""};
+    uint64_t rows;
+    if (pruner_pass(&l->pruner, clock_mono_ns(), clock_wall_us(), &rows, &err) < 0) {
+        METRIC_INC(l->metrics, ledger_errors_total);
+        log_warn("old usage rows can't be removed now: %s", err.text);
+    }
+    metric_add(&l->metrics->ledger_pruned_total, rows);
+}
+
+static int64_t idle_for(const struct ledger *l)
+{
+    int64_t due = pruner_due_in(&l->pruner, clock_mono_ns());
+    return due < IDLE_TICK ? due : IDLE_TICK;
+}
+
 /* Lets rows gather since the last commit, while there is room enough. */
 static bool gather(struct ledger *l)
 {
@@ -198,12 +218,14 @@ static void *commit_main(void *arg)
         if (!ok)
             finishing = wait_news(l, RETRY_EVERY);
         else if (stage_waiting(&l->h->segment) == 0)
-            finishing = wait_news(l, IDLE_TICK);
+            finishing = wait_news(l, idle_for(l));
         if (ok && !finishing)
             finishing = gather(l);
         ok = commit_staged(l);
         if (ok && clock_mono_ns() - l->spill_ns > SPILL_EVERY)
             ok = take_spilled(l);
+        if (!finishing)
+            prune(l);
         reap(l);
     }
     if (commit_staged(l))
@@ -312,6 +334,7 @@ void ledger_main(const struct heritage *h)
     l->died = true; /* whoever died while there was no ledger to be told */
     l->committer.segment = &h->segment;
     l->committer.store = usage_store_open(h->config->state_dir, true, h->config->ledger.max_bytes, &err);
+    l->pruner = (struct pruner){.store = l->committer.store, .keep_days = h->config->ledger.keep_days};
     if (l->committer.store == NULL ||
         collector_init(&l->collector, &h->segment, l->committer.store, &err) < 0)
         die("the usage store can't be opened", err.text);

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import struct
 import threading
 import time
 
@@ -44,6 +45,41 @@ def test_one_row_a_call_while_the_ledger_is_killed(gw, upstream):
     assert len(rows) == answered
     assert len({r["request_id"] for r in rows}) == answered
     assert sum(g["requests"] for g in gw.usage()["data"]) == answered
+
+
+def spilled_row(number, age_days):
+    """A record as a worker leaves it in a spill file."""
+    text = f"old-{number}".encode()
+    head = struct.pack("<qIIIHHHBBI5QQQ", int((time.time() - age_days * 86400) * 1e6), 1000, 10, 5, 200, 0, 1, 1, 0, 0, 7, 0, 0, 3, 0, 2_000_000, 0)
+    fields = struct.pack("40s32s48s48s64s64s32s96s", text, b"key_of_old", b"t", b"d", b"m", b"m", b"mock", b"")
+    return head + fields
+
+
+def test_old_rows_go_and_their_totals_stay(make_gateway):
+    """Also while the ledger is killed again and again."""
+    gw = make_gateway(extra="ledger = { keep_days = 3; commit_ms = 5; };")
+    gw.stop()
+    spill = os.path.join(gw.folder, "state", "store", "spill")
+    os.makedirs(spill, mode=0o700, exist_ok=True)
+    for i in range(4):
+        with open(os.path.join(spill, f"{20 + i}-999999-{i:016x}"), "wb") as f:
+            f.write(b"".join(spilled_row(i * 2000 + k, 3.5 if k < 1990 else 2.5) for k in range(2000)))
+        os.chmod(f.name, 0o600)
+    gw.start()
+    key = gw.make_key()["key"]
+    for _ in range(15):
+        for pid in gw.pids("ledger"):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        assert gw.chat(key).status == 200
+    wait_until(lambda: gw.usage()["total"]["requests"] == 8015, 20, 0.1)
+    wait_until(lambda: len(gw.rows(limit=100000)) == 55, 20, 0.1)
+    kept = [r for r in gw.rows(limit=100000) if r["key_id"] == "key_of_old"]
+    assert len(kept) == 40 and all(int(r["request_id"][4:]) % 2000 >= 1990 for r in kept)
+    old = next(g for g in gw.usage("group_by=key")["data"] if g["key"] == "key_of_old")
+    assert old["requests"] == 8000 and old["tokens"]["input"] == 56000 and abs(float(old["cost_usd"]) - 0.016) < 1e-9
 
 
 def test_a_full_store_refuses_and_loses_nothing(make_gateway, upstream):

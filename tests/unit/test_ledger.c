@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "ledger_collect.h"
 #include "ledger_commit.h"
+#include "ledger_prune.h"
 #include "ring.h"
 #include "scoreboard.h"
 #include "spill.h"
@@ -575,12 +576,133 @@ static void test_spill_of_the_dead(void **state)
     drain_free(d);
 }
 
+/* ---- what has been kept long enough ---- */
+
+#define DAY_US INT64_C(86400000000)
+
+enum { OLD_ROWS = 30000, NEW_ROWS = 300 };
+
+/* Old rows, one a second, and new ones behind them. */
+static void fill_store(struct usage_store *store, int64_t now_us)
+{
+    bool full;
+    assert_int_equal(usage_store_begin(store, &err), 0);
+    for (uint64_t i = 0; i < OLD_ROWS + NEW_ROWS; i++) {
+        struct usage_row row;
+        fill_row(&row, SLOT_WORKER0, i);
+        row.time_us = i < OLD_ROWS ? now_us - 30 * DAY_US + (int64_t)i * 1000000 : now_us + (int64_t)i;
+        assert_int_equal(usage_store_add(store, &row, &err), 0);
+    }
+    assert_int_equal(usage_store_commit(store, &full, &err), 0);
+}
+
+static void test_prunes_in_steps(void **state)
+{
+    struct shm_fixture *f = *state;
+    struct drain *d = drain_new(f, 64 << 20);
+    const int64_t now_us = INT64_C(1800000000000000);
+    struct pruner p = {.store = d->store, .keep_days = 30};
+    int64_t now = 5 * NS_PER_SEC;
+    uint64_t rows, gone = 0;
+    fill_store(d->store, now_us);
+    assert_int_equal(pruner_pass(&p, now, now_us, &rows, &err),
+                     0); /* the first one is 30 days old, no more */
+    assert_int_equal(rows, 0);
+    assert_int_equal(pruner_pass(&p, now + NS_PER_SEC, now_us + DAY_US, &rows, &err), 0); /* not yet again */
+    assert_int_equal(rows, 0);
+    while (pruner_due_in(&p, now) <= 60 * NS_PER_SEC && gone < OLD_ROWS) {
+        now += pruner_due_in(&p, now);
+        assert_int_equal(pruner_pass(&p, now, now_us + DAY_US, &rows, &err), 0);
+        assert_in_range(rows, 1, 1000);
+        gone += rows;
+    }
+    now += pruner_due_in(&p, now);
+    assert_int_equal(pruner_pass(&p, now, now_us + DAY_US, &rows, &err), 0);
+    assert_int_equal(rows, 0);
+    assert_true(pruner_due_in(&p, now) >= NS_PER_SEC);
+
+    p = (struct pruner){.store = d->store, .keep_days = 0}; /* for ever */
+    assert_true(pruner_due_in(&p, now) > 0);
+    assert_int_equal(pruner_pass(&p, now, now_us + 1000 * DAY_US, &rows, &err), 0);
+    assert_int_equal(rows, 0);
+    drain_free(d);
+}
+
+/* Prunes without a pause; tells how many steps it has done. */
+static pid_t start_pruner(const struct shm_fixture *f, int64_t now_us, _Atomic uint64_t *steps)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    struct pruner p = {.keep_days = 10, .store = usage_store_open(f->folder, true, 64 << 20, &err)};
+    for (uint64_t rows = 1; p.store && rows > 0;) {
+        if (pruner_pass(&p, 0, now_us, &rows, &err) < 0)
+            _exit(2);
+        p.due_ns = 0;
+        atomic_fetch_add(steps, 1);
+    }
+    _exit(p.store ? 0 : 3);
+}
+
+/* Rows went from the front, all others are there once; the totals are what they were. */
+static uint64_t check_pruned(const struct shm_fixture *f)
+{
+    struct usage_store *store = usage_store_open(f->folder, true, 64 << 20, &err);
+    struct census *c = calloc(1, sizeof *c);
+    struct usage_sum sum;
+    assert_true(store != NULL && c != NULL);
+    assert_int_equal(usage_store_rows(store, 0, NULL, SIZE_MAX, count_row, c, &err), 0);
+    assert_true(c->rows >= NEW_ROWS && c->rows <= OLD_ROWS + NEW_ROWS);
+    for (uint64_t i = 0; i < OLD_ROWS + NEW_ROWS; i++)
+        assert_int_equal(c->times[0][i], i >= OLD_ROWS + NEW_ROWS - c->rows);
+    assert_int_equal(usage_store_query(store, NULL, 0, NULL, NULL, take_total, &sum, &err), 0);
+    assert_int_equal(sum.requests, OLD_ROWS + NEW_ROWS);
+    assert_int_equal(sum.tokens.input, (uint64_t)(OLD_ROWS + NEW_ROWS) * (OLD_ROWS + NEW_ROWS - 1) / 2);
+    uint64_t rows = c->rows;
+    free(c);
+    usage_store_close(&store);
+    return rows;
+}
+
+static void test_killed_while_it_prunes(void **state)
+{
+    struct shm_fixture *f = *state;
+    const int64_t now_us = INT64_C(1800000000000000);
+    _Atomic uint64_t *steps = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(steps, MAP_FAILED);
+    struct drain *d = drain_new(f, 64 << 20);
+    fill_store(d->store, now_us);
+    drain_free(d);
+    unsigned seed = (unsigned)getpid();
+    int kills = 0, status = -1;
+    while (!WIFEXITED(status)) {
+        uint64_t wanted = atomic_load(steps) + (unsigned)rand_r(&seed) % 2;
+        pid_t pid = start_pruner(f, now_us, steps);
+        pid_t ended = 0;
+        while (atomic_load(steps) < wanted && (ended = waitpid(pid, &status, WNOHANG)) == 0)
+            sched_yield();
+        pause_us((unsigned)rand_r(&seed) % 800);
+        if (ended == 0) {
+            kill(pid, SIGKILL);
+            assert_int_equal(waitpid(pid, &status, 0), pid);
+        }
+        kills += WIFSIGNALED(status);
+        check_pruned(f);
+    }
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(check_pruned(f), NEW_ROWS);
+    print_message("%d kills while %d rows were removed\n", kills, OLD_ROWS);
+    munmap(steps, 4096);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SHM_TEST(test_moves_rows), SHM_TEST(test_killed_between), SHM_TEST(test_another_segment),
-        SHM_TEST(test_lost_store), SHM_TEST(test_full_store),     SHM_TEST(test_spill_of_the_dead),
-        SHM_TEST(test_kill_storm), SHM_TEST(test_spill),
+        SHM_TEST(test_moves_rows),      SHM_TEST(test_killed_between),
+        SHM_TEST(test_another_segment), SHM_TEST(test_lost_store),
+        SHM_TEST(test_full_store),      SHM_TEST(test_spill_of_the_dead),
+        SHM_TEST(test_kill_storm),      SHM_TEST(test_spill),
+        SHM_TEST(test_prunes_in_steps), SHM_TEST(test_killed_while_it_prunes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -392,6 +392,99 @@ static void test_full(void **state)
     usage_store_close(&s);
 }
 
+/* ---- pruning ---- */
+
+/* n rows, a minute apart, in one batch. */
+static void add_minutes(struct usage_store *s, int first, int n)
+{
+    assert_int_equal(usage_store_begin(s, &err), 0);
+    for (int i = first; i < first + n; i++) {
+        struct usage_row row = make_row(START + i * INT64_C(60000000), "d", i % 2 ? "odd" : "even", "m");
+        assert_int_equal(usage_store_add(s, &row, &err), 0);
+    }
+    commit(s);
+}
+
+static void test_prune(void **state)
+{
+    (void)state;
+    struct usage_store *s = open_store(64 << 20);
+    size_t removed;
+    bool full;
+    const int64_t limit = START + 25 * INT64_C(60000000);
+    assert_int_equal(usage_store_prune(s, limit, 10, &removed, &full, &err), 0); /* of nothing */
+    assert_int_equal(removed, 0);
+    add_minutes(s, 0, 40);
+    static const size_t expected[] = {10, 10, 5, 0};
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        assert_int_equal(usage_store_prune(s, limit, 10, &removed, &full, &err), 0);
+        assert_int_equal(removed, expected[i]);
+    }
+    struct told t = {.n = 0};
+    assert_int_equal(usage_store_rows(s, 0, NULL, 64, tell_row, &t, &err), 0);
+    assert_int_equal(t.n, 15);
+    for (int i = 0; i < t.n; i++) /* what began at that very time stays */
+        assert_int_equal(t.rows[i].time_us, START + (25 + i) * INT64_C(60000000));
+    assert_int_equal(total(s).requests, 40);
+    assert_int_equal(total(s).cost_pico, 40 * 7);
+
+    add_minutes(s, 3, 1); /* one that comes late is counted, and goes with the next */
+    assert_int_equal(total(s).requests, 41);
+    assert_int_equal(usage_store_prune(s, limit, 10, &removed, &full, &err), 0);
+    assert_int_equal(removed, 1);
+    assert_int_equal(usage_store_prune(s, INT64_MAX, 100, &removed, &full, &err), 0);
+    assert_int_equal(removed, 15); /* all of them: and it goes on from there */
+    add_minutes(s, 50, 2);
+    t.n = 0;
+    assert_int_equal(usage_store_rows(s, 0, NULL, 64, tell_row, &t, &err), 0);
+    assert_int_equal(t.n, 2);
+    assert_int_equal(total(s).requests, 43);
+    assert_int_equal(usage_store_begin(s, &err), 0);
+    assert_int_equal(usage_store_prune(s, limit, 10, &removed, &full, &err), -1); /* inside of a batch */
+    usage_store_close(&s);
+}
+
+/* n rows in one batch. */
+static int add_rows(struct usage_store *s, int first, int n, bool *full)
+{
+    assert_int_equal(usage_store_begin(s, &err), 0);
+    for (int i = first; i < first + n; i++) {
+        struct usage_row row = make_row(START + i, i % 3 ? "d" : "department of a longer name", "k", "m");
+        assert_int_equal(usage_store_add(s, &row, &err), 0);
+    }
+    return usage_store_commit(s, full, &err);
+}
+
+/* A store that takes no more takes this, and then more; again and again. */
+static void prune_full_store(int batch)
+{
+    struct usage_store *s = open_store(1 << 20);
+    int stored = 0;
+    for (int round = 0; round < 4; round++) {
+        bool full = false;
+        int first = stored;
+        while (stored < 100000 && !full)
+            stored += add_rows(s, stored, batch, &full) == 0 ? batch : 0;
+        assert_true(full && stored >= first + 100);
+        size_t removed = 16;
+        while (removed == 16)
+            if (usage_store_prune(s, START + stored - 20, 16, &removed, &full, &err) != 0)
+                fail_msg("batches of %d, round %d: %s", batch, round, err.text);
+    }
+    assert_int_equal(total(s).requests, stored);
+    usage_store_close(&s);
+}
+
+static void test_prune_makes_room(void **state)
+{
+    static const int batches[] = {1, 2, 7, 50, 333};
+    for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
+        prune_full_store(batches[i]);
+        teardown(state);
+        assert_int_equal(setup(state), 0);
+    }
+}
+
 /* Fields that fill their arrays, without a NUL, as a broken segment could hold them; values at their ends. */
 static void test_records(void **state)
 {
@@ -422,6 +515,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
+        TEST(test_prune),
+        TEST(test_prune_makes_room),
         TEST(test_rows_in_time_order),
         TEST(test_positions_and_marks),
         TEST(test_aborted_batch),
