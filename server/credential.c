@@ -18,7 +18,8 @@
  *    one's own word, so nobody gives back another's. A fetch ends before its lease does: at any time at most
  *    one process fetches, unless one was stopped longer than its lease.
  * 4. Progress: who waits for a lease looks again every few ms and takes it over once it is free. All waiting
- *    is bounded by the caller's deadline.
+ *    is bounded by the caller's patience. Whose client has left gives the lease back and notes nothing: one
+ *    of those who still wait is the next to fetch.
  * 5. A failed fetch is noted (until when, and in what words) so that a dead token endpoint is asked by one
  *    process every few seconds and does not hold up each request. The note's words have a sum, too.
  *
@@ -369,15 +370,17 @@ static enum state look(struct entry *e, uint64_t id, struct text *t)
 }
 
 /* By the holder of the lease. 0: *t is a new one, published; -1: *err, noted. */
-static int renew(struct known *k, credential_fetch *fetch, bool ahead, int64_t deadline_ns, struct text *t,
-                 struct error *err)
+static int renew(struct known *k, credential_fetch *fetch, bool ahead, struct patience patience,
+                 struct text *t, struct error *err)
 {
     struct entry *e = &region->entries[k->index];
     struct buf b;
     int64_t expires_s = 0;
     int64_t own = clock_mono_ns() + (ahead ? FETCH_AHEAD_MS : FETCH_MS) * NS_PER_MS;
+    if (own < patience.deadline_ns)
+        patience.deadline_ns = own;
     buf_init(&b, MAX_CREDENTIAL);
-    int rc = fetch(k->p, own < deadline_ns ? own : deadline_ns, &b, &expires_s, err);
+    int rc = fetch(k->p, &patience, &b, &expires_s, err);
     if (rc == 0 && (b.full || b.n == 0))
         rc = error_set(err, "the credential is %s", b.full ? "too long" : "empty");
     if (rc == 0) {
@@ -390,7 +393,7 @@ static int renew(struct known *k, credential_fetch *fetch, bool ahead, int64_t d
         atomic_store_explicit(&e->failed_until_ms, 0, memory_order_relaxed);
         log_info("provider %s: a fresh credential, good for %lld s", k->p->name,
                  (long long)(expires_s - t->obtained_ms / 1000));
-    } else {
+    } else if (!patience_gone(&patience)) {
         note_write(e, k->id, err->text);
         atomic_store_explicit(&e->failed_until_ms,
                               clock_mono_ns() / NS_PER_MS + (ahead ? FAILED_AHEAD_MS : FAILED_MS),
@@ -405,8 +408,8 @@ static int renew(struct known *k, credential_fetch *fetch, bool ahead, int64_t d
 }
 
 /* The lease is ours: but its last holder may have been done just before we took it. */
-static enum state renew_once(struct known *k, credential_fetch *fetch, int64_t deadline_ns, struct text *t,
-                             struct error *err)
+static enum state renew_once(struct known *k, credential_fetch *fetch, const struct patience *patience,
+                             struct text *t, struct error *err)
 {
     struct entry *e = &region->entries[k->index];
     enum state s = look(e, k->id, t);
@@ -414,7 +417,7 @@ static enum state renew_once(struct known *k, credential_fetch *fetch, int64_t d
         atomic_load_explicit(&e->failed_until_ms, memory_order_relaxed) > clock_mono_ns() / NS_PER_MS)
         return s;
     struct text fresh;
-    if (renew(k, fetch, s == ENDING, deadline_ns, &fresh, err) == 0) {
+    if (renew(k, fetch, s == ENDING, *patience, &fresh, err) == 0) {
         *t = fresh;
         s = GOOD;
     }
@@ -431,8 +434,8 @@ static void nap(unsigned *us, int64_t deadline_ns)
     *us = *us * 2 < WAIT_MOST_US ? *us * 2 : WAIT_MOST_US;
 }
 
-static enum state obtain(struct known *k, credential_fetch *fetch, int64_t deadline_ns, struct text *t,
-                         struct error *err)
+static enum state obtain(struct known *k, credential_fetch *fetch, const struct patience *patience,
+                         struct text *t, struct error *err)
 {
     struct entry *e = &region->entries[k->index];
     unsigned us = WAIT_FIRST_US;
@@ -448,22 +451,22 @@ static enum state obtain(struct known *k, credential_fetch *fetch, int64_t deadl
             return NONE;
         }
         if (lease_take(e, now_ms, &lease)) {
-            s = renew_once(k, fetch, deadline_ns, t, err);
+            s = renew_once(k, fetch, patience, t, err);
             lease_give_back(e, lease);
             if (s != NONE || err->text[0])
                 return s;
         } else if (s == ENDING) {
             return s;
         }
-        if (clock_mono_ns() >= deadline_ns) {
+        if (clock_mono_ns() >= patience->deadline_ns || patience_gone(patience)) {
             error_set(err, "another process is still fetching the credential");
             return NONE;
         }
-        nap(&us, deadline_ns);
+        nap(&us, patience->deadline_ns);
     }
 }
 
-int credential_get(const struct conf_provider *p, credential_fetch *fetch, int64_t deadline_ns,
+int credential_get(const struct conf_provider *p, credential_fetch *fetch, const struct patience *patience,
                    struct arena *a, struct str *out, struct error *err)
 {
     struct text t;
@@ -471,7 +474,7 @@ int credential_get(const struct conf_provider *p, credential_fetch *fetch, int64
     if (!region)
         return error_set(err, "this process has no place for credentials");
     struct known *k = find(p);
-    enum state s = obtain(k, fetch, deadline_ns, &t, err);
+    enum state s = obtain(k, fetch, patience, &t, err);
     if (s != NONE) {
         k->used = t.version;
         *out = arena_copy(a, (struct str){t.bytes, t.length});

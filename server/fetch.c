@@ -126,17 +126,9 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
     return run->head <= MAX_FETCH_HEAD ? size * n : 0;
 }
 
-static int on_progress(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow)
-{
-    struct run *run = arg;
-    (void)dltotal, (void)dlnow, (void)ultotal, (void)ulnow;
-    run->stopped |= run->f->go_on && !run->f->go_on(run->f->arg);
-    return run->stopped;
-}
-
 static void set_limits(CURL *e, struct run *run)
 {
-    int64_t left = (run->f->deadline_ns - clock_mono_ns()) / NS_PER_MS;
+    int64_t left = (run->f->patience.deadline_ns - clock_mono_ns()) / NS_PER_MS;
     if (left > INT32_MAX)
         left = INT32_MAX;
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)(left > 0 ? left : 1));
@@ -163,9 +155,6 @@ static void set_callbacks(CURL *e, struct run *run)
     curl_easy_setopt(e, CURLOPT_WRITEDATA, run);
     curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(e, CURLOPT_HEADERDATA, run);
-    curl_easy_setopt(e, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt(e, CURLOPT_XFERINFODATA, run);
-    curl_easy_setopt(e, CURLOPT_NOPROGRESS, 0L);
     upstream_trust(e, run->f->ca_file);
 }
 
@@ -228,6 +217,28 @@ static enum fetch_result result_of(CURLcode code, const struct run *run, struct 
     return FETCH_FAILED;
 }
 
+/* As curl_easy_perform does it, but for looking whether it is still wanted. */
+static CURLcode perform(CURL *e, struct run *run)
+{
+    CURLM *multi = curl_multi_init();
+    CURLcode code = CURLE_OUT_OF_MEMORY;
+    int running = 1, left;
+    if (!multi || curl_multi_add_handle(multi, e) != CURLM_OK) {
+        curl_multi_cleanup(multi);
+        return code;
+    }
+    while (!run->stopped && curl_multi_perform(multi, &running) == CURLM_OK && running) {
+        curl_multi_poll(multi, NULL, 0, PATIENCE_LOOK_MS, NULL);
+        run->stopped = patience_gone(&run->f->patience);
+    }
+    const CURLMsg *done = curl_multi_info_read(multi, &left);
+    if (done && done->msg == CURLMSG_DONE)
+        code = done->data.result;
+    curl_multi_remove_handle(multi, e);
+    curl_multi_cleanup(multi);
+    return code;
+}
+
 enum fetch_result fetch_run(const struct fetch *f, struct fetch_answer *answer, struct error *err)
 {
     struct run run = {.f = f, .answer = answer};
@@ -244,7 +255,7 @@ enum fetch_result fetch_run(const struct fetch *f, struct fetch_answer *answer, 
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, headers);
     CURLcode code = curl_easy_setopt(e, CURLOPT_URL, f->url);
     if (code == CURLE_OK)
-        code = curl_easy_perform(e);
+        code = perform(e, &run);
     if (code == CURLE_OK)
         keep_head(e, answer);
     enum fetch_result result = result_of(code, &run, err);

@@ -7,6 +7,7 @@
 
 #include "buf.h"
 #include "error.h"
+#include "patience.h"
 
 #include <sys/socket.h>
 
@@ -15,11 +16,9 @@ struct fetch {
     const char *url;            /* http or https, without user and password */
     const char *const *headers; /* "name: value" …, NULL; or NULL */
     struct str body;
-    const char *ca_file;      /* NULL: the system's */
-    bool public_only;         /* only to addresses that fetch_address_public likes */
-    int64_t deadline_ns;      /* monotonic */
-    bool (*go_on)(void *arg); /* asked about once a second and at every progress; NULL: yes */
-    void *arg;
+    const char *ca_file; /* NULL: the system's */
+    bool public_only;    /* only to addresses that fetch_address_public likes */
+    struct patience patience;
 };
 
 enum fetch_result {
@@ -28,7 +27,7 @@ enum fetch_result {
     FETCH_PRIVATE, /* none of the host's addresses is public */
     FETCH_TOO_LARGE,
     FETCH_TIMEOUT,
-    FETCH_STOPPED, /* go_on said so */
+    FETCH_STOPPED, /* nobody wants it any more */
     FETCH_FAILED   /* name, connection, TLS, protocol */
 };
 

@@ -186,13 +186,6 @@ static bool is_media(struct str type)
 
 /* ---- fetching */
 
-static bool client_there(void *arg)
-{
-    struct request *r = arg;
-    return !r->client || !r->worker->heritage ||
-           !(worker_wait(r->worker, r->client, -1, 0, 0) & WORKER_CLIENT_GONE);
-}
-
 static size_t most_bytes(const struct request *r)
 {
     size_t left = MAX_MEDIA_BYTES;
@@ -266,9 +259,7 @@ static int fetch(struct request *r, const struct target *t, struct fetched_media
     struct fetch_answer a = {.body = &body};
     struct fetch what = {.url = t->url,
                          .public_only = !c->media.allow_private,
-                         .deadline_ns = all < deadline ? all : deadline,
-                         .go_on = client_there,
-                         .arg = r};
+                         .patience = patience_for(r, all < deadline ? all : deadline)};
     buf_init(&body, most_bytes(r));
     enum fetch_result result = fetch_run(&what, &a, &err);
     int rc = result == FETCH_OK ? take(r, &a, t, m, f) : refuse_result(r, result, t, &err, f);

@@ -113,8 +113,9 @@ static enum upstream_result prepare_and_call(struct attempt *a, struct error *er
 {
     struct request *r = a->r;
     int64_t deadline = deadline_of(r, a->conf);
-    if (a->dialect->prepare && a->dialect->prepare(r, a->conf, deadline, err) != 0)
-        return UPSTREAM_CONNECT_FAILED;
+    struct patience patience = patience_for(r, deadline);
+    if (a->dialect->prepare && a->dialect->prepare(r, a->conf, &patience, err) != 0)
+        return patience_gone(&patience) ? UPSTREAM_CLIENT_GONE : UPSTREAM_CONNECT_FAILED;
     return call(a, deadline, err);
 }
 

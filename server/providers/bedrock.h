@@ -101,7 +101,8 @@ int bedrock_read_embed(struct chat_reader *rd, const struct embed_request *in, s
 
 /* ---- credentials (bedrock_credential.c) */
 
-int bedrock_prepare(struct request *r, const struct conf_provider *p, int64_t deadline_ns, struct error *err);
+int bedrock_prepare(struct request *r, const struct conf_provider *p, const struct patience *patience,
+                    struct error *err);
 int bedrock_authorize(const struct conf_provider *p, const struct signing *s, struct buf *head,
                       struct error *err);
 

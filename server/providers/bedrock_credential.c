@@ -44,11 +44,11 @@ static bool is_role_name(struct str s)
 }
 
 static int get(const struct conf_provider *p, const char *method, const char *url, const char *header,
-               int64_t deadline_ns, struct buf *answer, struct error *err)
+               const struct patience *patience, struct buf *answer, struct error *err)
 {
     const char *headers[] = {header, NULL};
     buf_reset(answer);
-    int status = credential_http(p, method, url, headers, STR_NULL, deadline_ns, answer, err);
+    int status = credential_http(p, method, url, headers, STR_NULL, patience, answer, err);
     if (status < 0)
         return -1;
     return status == 200 ? 0 : error_set(err, "the role's endpoint answered with status %d", status);
@@ -86,29 +86,29 @@ static int read_keys(struct str body, struct buf *text, int64_t *expires_s, stru
 }
 
 /* The instance metadata service, version 2: a token first, then the role's name, then its keys. */
-static int ask_instance(const struct conf_provider *p, struct str host, int64_t deadline_ns,
+static int ask_instance(const struct conf_provider *p, struct str host, const struct patience *patience,
                         struct buf *answer, struct error *err)
 {
     char url[MAX_URL], header[512];
     struct str line;
     snprintf(url, sizeof(url), STR_FMT "/latest/api/token", STR_ARG(host));
-    if (get(p, "PUT", url, "X-aws-ec2-metadata-token-ttl-seconds: 21600", deadline_ns, answer, err) != 0)
+    if (get(p, "PUT", url, "X-aws-ec2-metadata-token-ttl-seconds: 21600", patience, answer, err) != 0)
         return -1;
     if (!first_line(buf_str(answer), &line) || line.n > 256)
         return error_set(err, "the instance's metadata service gave no token");
     snprintf(header, sizeof(header), "X-aws-ec2-metadata-token: " STR_FMT, STR_ARG(line));
     snprintf(url, sizeof(url), STR_FMT ROLES, STR_ARG(host));
-    if (get(p, "GET", url, header, deadline_ns, answer, err) != 0)
+    if (get(p, "GET", url, header, patience, answer, err) != 0)
         return -1;
     if (!first_line(buf_str(answer), &line) || !is_role_name(line))
         return error_set(err, "the instance has no role");
     snprintf(url, sizeof(url), STR_FMT ROLES STR_FMT, STR_ARG(host), STR_ARG(line));
-    int result = get(p, "GET", url, header, deadline_ns, answer, err);
+    int result = get(p, "GET", url, header, patience, answer, err);
     OPENSSL_cleanse(header, sizeof(header));
     return result;
 }
 
-static int fetch_keys(const struct conf_provider *p, int64_t deadline_ns, struct buf *text,
+static int fetch_keys(const struct conf_provider *p, const struct patience *patience, struct buf *text,
                       int64_t *expires_s, struct error *err)
 {
     struct str where = str_of(p->role_url ? p->role_url : INSTANCE_URL);
@@ -121,9 +121,8 @@ static int fetch_keys(const struct conf_provider *p, int64_t deadline_ns, struct
     while (url.path.n == 0 && where.n > 0 && where.p[where.n - 1] == '/')
         where.n--;
     buf_init(&answer, MAX_ROLE_ANSWER);
-    int result = url.path.n > 0
-                     ? get(p, "GET", p->role_url, NULL, deadline_ns, &answer, err) /* a container's */
-                     : ask_instance(p, where, deadline_ns, &answer, err);
+    int result = url.path.n > 0 ? get(p, "GET", p->role_url, NULL, patience, &answer, err) /* a container's */
+                                : ask_instance(p, where, patience, &answer, err);
     if (result == 0)
         result = read_keys(buf_str(&answer), text, expires_s, err);
     if (answer.cap > 0)
@@ -146,10 +145,11 @@ static bool has_role_only(const struct conf_provider *p)
     return secret_get(p->name).n == 0 && own(p, "access").n == 0;
 }
 
-int bedrock_prepare(struct request *r, const struct conf_provider *p, int64_t deadline_ns, struct error *err)
+int bedrock_prepare(struct request *r, const struct conf_provider *p, const struct patience *patience,
+                    struct error *err)
 {
     struct str keys;
-    return has_role_only(p) ? credential_get(p, fetch_keys, deadline_ns, r->arena, &keys, err) : 0;
+    return has_role_only(p) ? credential_get(p, fetch_keys, patience, r->arena, &keys, err) : 0;
 }
 
 static int put_bearer(struct str key, struct buf *head, struct error *err)
@@ -199,8 +199,9 @@ static int sign_as_role(const struct conf_provider *p, const struct signing *s, 
     struct arena a;
     struct str text = STR_NULL;
     struct sigv4_keys keys;
+    struct patience patience = {.deadline_ns = clock_mono_ns() + NS_PER_SEC};
     arena_init(&a);
-    int result = credential_get(p, fetch_keys, clock_mono_ns() + NS_PER_SEC, &a, &text, err);
+    int result = credential_get(p, fetch_keys, &patience, &a, &text, err);
     struct str whole = text;
     if (result == 0) {
         bool all = str_split(&text, '\n', &keys.access) && str_split(&text, '\n', &keys.secret) &&

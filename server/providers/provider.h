@@ -12,6 +12,7 @@
 
 #include "chat.h"
 #include "embed_dialect.h"
+#include "patience.h"
 #include "request.h"
 #include "sse.h"
 
@@ -141,8 +142,9 @@ struct provider {
     int (*write_count)(struct chat_call *c);
     int (*read_count)(struct chat_reader *rd, struct str body, uint64_t *tokens);
 
-    /* Gets what authorize needs (a token), may take until deadline_ns. NULL: nothing. -1: *err. */
-    int (*prepare)(struct request *r, const struct conf_provider *p, int64_t deadline_ns, struct error *err);
+    /* Gets what authorize needs (a token). NULL: nothing. -1: *err. */
+    int (*prepare)(struct request *r, const struct conf_provider *p, const struct patience *patience,
+                   struct error *err);
     /* Adds the credential's header lines. NULL: "authorization: Bearer " and the provider's key, if it has
      * one.
      */

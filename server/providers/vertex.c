@@ -362,12 +362,13 @@ static struct {
     struct str text; /* memory of the request's arena */
 } token;
 
-static int prepare(struct request *r, const struct conf_provider *p, int64_t deadline_ns, struct error *err)
+static int prepare(struct request *r, const struct conf_provider *p, const struct patience *patience,
+                   struct error *err)
 {
     token.of = NULL;
     if (p->has_key)
         return 0;
-    if (credential_get(p, vertex_fetch_token, deadline_ns, r->arena, &token.text, err) != 0)
+    if (credential_get(p, vertex_fetch_token, patience, r->arena, &token.text, err) != 0)
         return -1;
     token.of = p;
     return 0;

@@ -8,7 +8,7 @@
 /* ---- vertex_token.c */
 
 /* credential_fetch: a token for the provider's service account (RFC 7523: a signed assertion for a token). */
-int vertex_fetch_token(const struct conf_provider *p, int64_t deadline_ns, struct buf *text,
+int vertex_fetch_token(const struct conf_provider *p, const struct patience *patience, struct buf *text,
                        int64_t *expires_s, struct error *err);
 /* The project of the settings, or of the service account; empty: neither names one that may stand in a path.
  */

@@ -198,7 +198,7 @@ static int read_token(struct str answer, struct buf *text, int64_t *expires_s, s
 }
 
 static int ask(const struct conf_provider *p, const struct account *account, struct str form,
-               int64_t deadline_ns, struct buf *answer, struct error *err)
+               const struct patience *patience, struct buf *answer, struct error *err)
 {
     static const char *const headers[] = {"content-type: application/x-www-form-urlencoded",
                                           "accept: application/json", NULL};
@@ -206,7 +206,7 @@ static int ask(const struct conf_provider *p, const struct account *account, str
     struct error why = {""};
     if (account->email.n == 0 || str_copy(uri, sizeof(uri), account->token_uri) != 0 || !uri[0])
         return error_set(err, "the credentials_file has no client_email or no token_uri");
-    int status = credential_http(p, "POST", uri, headers, form, deadline_ns, answer, &why);
+    int status = credential_http(p, "POST", uri, headers, form, patience, answer, &why);
     if (status < 0)
         return error_set(err, "the token endpoint can't be reached: %s", why.text);
     return status == 200 ? 0 : refused(status, buf_str(answer), err);
@@ -219,7 +219,7 @@ static void wipe_buf(struct buf *b)
     buf_free(b);
 }
 
-int vertex_fetch_token(const struct conf_provider *p, int64_t deadline_ns, struct buf *text,
+int vertex_fetch_token(const struct conf_provider *p, const struct patience *patience, struct buf *text,
                        int64_t *expires_s, struct error *err)
 {
     struct arena a;
@@ -236,7 +236,7 @@ int vertex_fetch_token(const struct conf_provider *p, int64_t deadline_ns, struc
         rc = put_assertion(&form, &account, err);
     }
     if (rc == 0)
-        rc = ask(p, &account, buf_str(&form), deadline_ns, &answer, err);
+        rc = ask(p, &account, buf_str(&form), patience, &answer, err);
     if (rc == 0)
         rc = read_token(buf_str(&answer), text, expires_s, err);
     wipe(account.private_key, secret_file(p));

@@ -63,11 +63,11 @@ static void enter(_Atomic uint64_t *fetching)
     ACTOR_ASSERT(crowded || other == 0 || (kill((pid_t)(other >> 8), 0) != 0 && errno == ESRCH));
 }
 
-static int slow_fetch(const struct conf_provider *p, int64_t deadline_ns, struct buf *text,
+static int slow_fetch(const struct conf_provider *p, const struct patience *patience, struct buf *text,
                       int64_t *expires_s, struct error *err)
 {
     unsigned i = index_of(p);
-    (void)deadline_ns, (void)err;
+    (void)patience, (void)err;
     enter(&shared->fetching[i]);
     storm_nap((int64_t)actor_random(myself, 300 * NS_PER_US));
     write_text(text, i, atomic_fetch_add(&shared->numbers, 1));
@@ -86,8 +86,9 @@ static void get_one(struct actor *a, unsigned n_providers)
     int64_t began = clock_mono_ns();
     myself = a;
     arena_init(&arena);
-    ACTOR_ASSERT(credential_get(&providers[i], slow_fetch, began + 60 * NS_PER_SEC, &arena, &text, &err) ==
-                 0);
+    ACTOR_ASSERT(credential_get(&providers[i], slow_fetch,
+                                &(struct patience){.deadline_ns = began + 60 * NS_PER_SEC}, &arena, &text,
+                                &err) == 0);
     ACTOR_ASSERT(clock_mono_ns() - began < 10 * NS_PER_SEC); /* less than a lease: the dead are noticed */
     check_text(text, i);
     atomic_fetch_add(&shared->readings, 1);
@@ -155,11 +156,11 @@ static struct {
     bool fails;
 } plain;
 
-static int plain_fetch(const struct conf_provider *p, int64_t deadline_ns, struct buf *text,
+static int plain_fetch(const struct conf_provider *p, const struct patience *patience, struct buf *text,
                        int64_t *expires_s, struct error *err)
 {
     (void)p;
-    ACTOR_ASSERT(deadline_ns > clock_mono_ns());
+    ACTOR_ASSERT(patience->deadline_ns > clock_mono_ns());
     plain.calls++;
     if (plain.fails)
         return error_set(err, "the token endpoint answered with status 503");
@@ -177,7 +178,8 @@ struct single {
 static int get(struct single *s, const struct conf_provider *p)
 {
     arena_reset(&s->arena);
-    return credential_get(p, plain_fetch, clock_mono_ns() + 5 * NS_PER_SEC, &s->arena, &s->text, &s->err);
+    struct patience patience = {.deadline_ns = clock_mono_ns() + 5 * NS_PER_SEC};
+    return credential_get(p, plain_fetch, &patience, &s->arena, &s->text, &s->err);
 }
 
 static int begin(void **state)
@@ -231,10 +233,10 @@ static void shared_by_processes(void **state)
 }
 
 /* One that is killed inside of its fetch holds nobody up. */
-static int deadly_fetch(const struct conf_provider *p, int64_t deadline_ns, struct buf *text,
+static int deadly_fetch(const struct conf_provider *p, const struct patience *patience, struct buf *text,
                         int64_t *expires_s, struct error *err)
 {
-    (void)p, (void)deadline_ns, (void)text, (void)expires_s, (void)err;
+    (void)p, (void)patience, (void)text, (void)expires_s, (void)err;
     kill(getpid(), SIGKILL);
     return -1;
 }
@@ -245,8 +247,8 @@ static void dead_holder(void **state)
     int status;
     pid_t pid = fork();
     if (pid == 0) {
-        credential_get(&providers[0], deadly_fetch, clock_mono_ns() + NS_PER_SEC, &s->arena, &s->text,
-                       &s->err);
+        struct patience patience = {.deadline_ns = clock_mono_ns() + NS_PER_SEC};
+        credential_get(&providers[0], deadly_fetch, &patience, &s->arena, &s->text, &s->err);
         _exit(0);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -311,6 +313,68 @@ static void failures_are_remembered(void **state)
     assert_in_range(clock_mono_ns() - began, NS_PER_SEC, 4 * NS_PER_SEC);
 }
 
+/* A fetch that goes on while it is wanted, and is not any more at its third look. */
+static bool thrice(void *arg)
+{
+    return ++*(int *)arg < 3;
+}
+
+static int endless_fetch(const struct conf_provider *p, const struct patience *patience, struct buf *text,
+                         int64_t *expires_s, struct error *err)
+{
+    (void)p, (void)text, (void)expires_s;
+    while (!patience_gone(patience))
+        assert_true(clock_mono_ns() < patience->deadline_ns);
+    return error_set(err, "it was broken off");
+}
+
+static _Atomic bool *sleeping; /* shared */
+
+static int sleeping_fetch(const struct conf_provider *p, const struct patience *patience, struct buf *text,
+                          int64_t *expires_s, struct error *err)
+{
+    (void)p, (void)patience, (void)text, (void)expires_s, (void)err;
+    atomic_store(sleeping, true);
+    while (atomic_load(sleeping))
+        pause();
+    return -1;
+}
+
+/* Whose client leaves while it fetches, or while it waits for another's fetch: that is no failure of the
+ * endpoint's, and the next one fetches at once. */
+static void broken_off(void **state)
+{
+    struct single *s = *state;
+    int looks = 0;
+    struct patience patience = {
+        .deadline_ns = clock_mono_ns() + 60 * NS_PER_SEC, .go_on = thrice, .arg = &looks};
+    assert_int_equal(credential_get(&providers[0], endless_fetch, &patience, &s->arena, &s->text, &s->err),
+                     -1);
+    assert_in_range(looks, 3, 5);
+    assert_int_equal(get(s, &providers[0]), 0);
+    ASSERT_TEXT(s, "token 1");
+
+    sleeping = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(sleeping, MAP_FAILED);
+    pid_t pid = fork();
+    if (pid == 0) { /* holds the lease until it is killed */
+        struct patience endless = {.deadline_ns = INT64_MAX};
+        struct error err;
+        credential_get(&providers[1], sleeping_fetch, &endless, &s->arena, &s->text, &err);
+        _exit(0);
+    }
+    while (!atomic_load(sleeping))
+        storm_nap(NS_PER_MS);
+    looks = 0;
+    assert_int_equal(credential_get(&providers[1], plain_fetch, &patience, &s->arena, &s->text, &s->err), -1);
+    assert_int_equal(looks, 3);
+    assert_int_equal(plain.calls, 1); /* providers[0]'s */
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(get(s, &providers[1]), 0);
+    munmap(sleeping, 4096);
+}
+
 static void refused_ones_are_replaced(void **state)
 {
     struct single *s = *state;
@@ -342,6 +406,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refreshed_ahead, begin, end),
         cmocka_unit_test_setup_teardown(old_one_goes_on, begin, end),
         cmocka_unit_test_setup_teardown(failures_are_remembered, begin, end),
+        cmocka_unit_test_setup_teardown(broken_off, begin, end),
         cmocka_unit_test_setup_teardown(refused_ones_are_replaced, begin, end),
         cmocka_unit_test_setup_teardown(no_place, begin, end),
         cmocka_unit_test(threads_share),

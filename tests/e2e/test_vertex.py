@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -268,6 +269,39 @@ def worker_at(gw, port):
         if links & inodes:
             return pid
     return None
+
+
+def ask_and_hold(gw, key):
+    """A connection that has asked for an answer and does not wait for it."""
+    body = json.dumps({"model": "pear", "messages": [{"role": "user", "content": "x"}]})
+    s = socket.create_connection(("127.0.0.1", gw.port))
+    s.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode())
+    return s
+
+
+def test_clients_that_leave_while_a_token_is_fetched(vertex, cloud):
+    """Both the worker that fetches and the one that waits for it are free soon, and the next caller is not told of a failure."""
+    gw = vertex()
+    cloud.delay = 9
+    key = gw.make_key()["key"]
+
+    def busy():
+        return sum(x["role"] == "worker" and x["state"] == "busy" for x in gw.lines()["lines"])
+
+    fetches = ask_and_hold(gw, key)
+    wait_until(lambda: cloud.asked == 1, 10)
+    waits = ask_and_hold(gw, key)
+    wait_until(lambda: busy() == 2)
+    for n, s in ((1, waits), (0, fetches)):
+        begin = time.monotonic()
+        s.close()
+        wait_until(lambda n=n: busy() == n, 5, 0.005)
+        assert time.monotonic() - begin < 1
+    cloud.delay = 0
+    assert gw.chat(key, "pear").status == 200
+    assert cloud.asked == 2
+    rows = wait_until(gw.rows)
+    assert len(rows) == 1, "nothing had been sent for the others"
 
 
 def test_killed_while_it_fetches(vertex, cloud):

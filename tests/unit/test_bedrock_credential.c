@@ -127,7 +127,8 @@ static int prepare(const struct conf_provider *p, struct error *err)
     struct arena a;
     struct request r = {.arena = &a};
     arena_init(&a);
-    int result = provider_bedrock.prepare(&r, p, clock_mono_ns() + 5 * NS_PER_SEC, err);
+    struct patience patience = {.deadline_ns = clock_mono_ns() + 5 * NS_PER_SEC};
+    int result = provider_bedrock.prepare(&r, p, &patience, err);
     arena_fini(&a);
     return result;
 }

@@ -163,6 +163,13 @@ static int64_t number_of(struct str json, const char *name)
     return n;
 }
 
+static const struct patience *soon(void)
+{
+    static struct patience p;
+    p.deadline_ns = clock_mono_ns() + 5 * NS_PER_SEC;
+    return &p;
+}
+
 static void assertion(void **state)
 {
     (void)state;
@@ -172,8 +179,7 @@ static void assertion(void **state)
     int64_t expires, now = clock_wall_us() / 1000000;
     arena_init(&a);
     buf_init(&text, MAX_CREDENTIAL);
-    assert_int_equal(vertex_fetch_token(&account, clock_mono_ns() + 5 * NS_PER_SEC, &text, &expires, &err),
-                     0);
+    assert_int_equal(vertex_fetch_token(&account, soon(), &text, &expires, &err), 0);
     assert_true(str_eq(buf_str(&text), STR("ya29.token-1")));
     assert_in_range(expires - now, 3598, 3604);
     assert_non_null(strstr(last_request, "POST /token HTTP/1.1\r\n"));
@@ -230,20 +236,19 @@ static void no_token(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         endpoint_status = cases[i].status;
         endpoint_body = cases[i].body;
-        assert_int_equal(
-            vertex_fetch_token(&account, clock_mono_ns() + 5 * NS_PER_SEC, &text, &expires, &err), -1);
+        assert_int_equal(vertex_fetch_token(&account, soon(), &text, &expires, &err), -1);
         if (!strstr(err.text, cases[i].words) || strstr(err.text, "eyJ"))
             fail_msg("%zu: %s", i, err.text);
     }
     write_key_file("http://127.0.0.1:1/token", pem_of_key());
-    assert_int_equal(vertex_fetch_token(&account, clock_mono_ns() + NS_PER_SEC, &text, &expires, &err), -1);
+    assert_int_equal(vertex_fetch_token(&account, soon(), &text, &expires, &err), -1);
     assert_non_null(strstr(err.text, "can't be reached"));
     write_key_file("http://127.0.0.1:1/token",
                    "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
-    assert_int_equal(vertex_fetch_token(&account, clock_mono_ns() + NS_PER_SEC, &text, &expires, &err), -1);
+    assert_int_equal(vertex_fetch_token(&account, soon(), &text, &expires, &err), -1);
     assert_non_null(strstr(err.text, "no RSA key"));
     write_key_file("file:///etc/passwd", pem_of_key());
-    assert_int_equal(vertex_fetch_token(&account, clock_mono_ns() + NS_PER_SEC, &text, &expires, &err), -1);
+    assert_int_equal(vertex_fetch_token(&account, soon(), &text, &expires, &err), -1);
     buf_free(&text);
 }
 
@@ -264,7 +269,8 @@ static void assert_line(struct translation *t, const struct conf_provider *p, co
     struct error err = {""};
     struct buf head;
     buf_init(&head, 8192);
-    if (t->provider->prepare(&t->r, p, clock_mono_ns() + 5 * NS_PER_SEC, &err) != 0 ||
+    struct patience patience = {.deadline_ns = clock_mono_ns() + 5 * NS_PER_SEC};
+    if (t->provider->prepare(&t->r, p, &patience, &err) != 0 ||
         t->provider->authorize(p, &s, &head, &err) != 0)
         fail_msg("%s", err.text);
     if (!str_eq(buf_str(&head), str_of(line)))
