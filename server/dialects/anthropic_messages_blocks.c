@@ -264,6 +264,7 @@ static int read_tool_reference(struct messages_reading *m, const struct place *a
         messages_need(m, at, "tool_name", v[0], JSON_STRING) != 0)
         return -1;
     add(m, to, PART_TEXT)->text = json_text(v[0], m->a);
+    messages_found_tool(m, json_text(v[0], m->a));
     return 0;
 }
 
@@ -323,13 +324,29 @@ static int refuse_upload(struct messages_reading *m, const struct place *at, str
                           "a file in Anthropic's container can't be read by this model's provider");
 }
 
-static int refuse_tool_removal(struct messages_reading *m, const struct place *at, struct json_value block,
-                               struct parts *to)
+static int change_tool(struct messages_reading *m, const struct place *at, struct json_value block, bool add)
 {
-    (void)block;
+    static const char *const names[] = {"tool"};
+    struct place here = {at, "tool", 0};
+    struct json_value v[1];
+    if (messages_members(m, at, block, names, 1, v) != 0 ||
+        messages_need(m, at, "tool", v[0], JSON_OBJECT) != 0)
+        return -1;
+    return messages_change_tool(m, &here, v[0], add);
+}
+
+static int read_tool_addition(struct messages_reading *m, const struct place *at, struct json_value block,
+                              struct parts *to)
+{
     (void)to;
-    return messages_wrong(m, at, NULL,
-                          "tools can't be taken away amid the conversation at this model's provider");
+    return change_tool(m, at, block, true);
+}
+
+static int read_tool_removal(struct messages_reading *m, const struct place *at, struct json_value block,
+                             struct parts *to)
+{
+    (void)to;
+    return change_tool(m, at, block, false);
 }
 
 /* ---- blocks */
@@ -352,8 +369,8 @@ static const struct block_type {
     {"redacted_thinking", IN_ASSISTANT, read_redacted},
     {"compaction", IN_ASSISTANT, read_compaction},
     {"container_upload", IN_USER, refuse_upload},
-    {"tool_addition", IN_SYSTEM, NULL}, /* of one of `tools`, which are all told from the start */
-    {"tool_removal", IN_SYSTEM, refuse_tool_removal},
+    {"tool_addition", IN_SYSTEM, read_tool_addition},
+    {"tool_removal", IN_SYSTEM, read_tool_removal},
     {"server_tool_use", IN_ASSISTANT, NULL},
     {"web_search_tool_result", IN_ASSISTANT | IN_USER, NULL},
     {"web_fetch_tool_result", IN_ASSISTANT | IN_USER, NULL},

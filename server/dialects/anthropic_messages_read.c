@@ -88,6 +88,15 @@ static int refuse_hosted(struct messages_reading *m, struct json_value container
     return 0;
 }
 
+/* Asks for a summary that is signed, and for no answer. */
+static int refuse_compaction(struct messages_reading *m, struct json_value compaction)
+{
+    return is_given(compaction) ? messages_wrong(m, NULL, "compaction",
+                                                 "this model's provider makes no summaries; ask for one in a "
+                                                 "message")
+                                : 0;
+}
+
 /* A conversation kept at Anthropic's. Told in the way that SDKs understand: they go on without, and send the
  * whole conversation from then on. */
 static int refuse_thread(struct messages_reading *m, struct json_value thread)
@@ -123,6 +132,7 @@ static const char *const member_names[N_MEMBERS] = {
     [MEMBER_CONTAINER] = "container",
     [MEMBER_MCP_SERVERS] = "mcp_servers",
     [MEMBER_THREAD] = "thread",
+    [MEMBER_COMPACTION] = "compaction",
 };
 
 /* The body's members; those that are not known are named as such. */
@@ -150,10 +160,10 @@ int anthropic_messages_read(struct request *r, struct chat_request *out, struct 
     struct messages_reading m = {.r = r, .a = r->arena, .out = out, .f = f};
     struct json_value v[N_MEMBERS];
     if (split(&m, v) != 0 || refuse_hosted(&m, v[MEMBER_CONTAINER], v[MEMBER_MCP_SERVERS]) != 0 ||
-        refuse_thread(&m, v[MEMBER_THREAD]) != 0 || messages_read_settings(&m, v) != 0 ||
-        messages_read_tools(&m, v[MEMBER_TOOLS]) != 0 ||
-        messages_read_tool_choice(&m, v[MEMBER_TOOL_CHOICE]) != 0 || read_system(&m, v[MEMBER_SYSTEM]) != 0 ||
-        read_messages(&m, v[MEMBER_MESSAGES]) != 0)
+        refuse_thread(&m, v[MEMBER_THREAD]) != 0 || refuse_compaction(&m, v[MEMBER_COMPACTION]) != 0 ||
+        messages_read_settings(&m, v) != 0 || messages_read_tools(&m, v[MEMBER_TOOLS]) != 0 ||
+        read_system(&m, v[MEMBER_SYSTEM]) != 0 || read_messages(&m, v[MEMBER_MESSAGES]) != 0)
         return -1;
-    return 0;
+    messages_settle_tools(&m);
+    return messages_read_tool_choice(&m, v[MEMBER_TOOL_CHOICE]);
 }

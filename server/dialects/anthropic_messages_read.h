@@ -1,6 +1,7 @@
 /* What the files share that read a request of the Messages dialect: anthropic_messages_read.c (the body and
- * its conversation), _blocks.c (what a message is made of), _tools.c, _settings.c (all that shapes the
- * answer) and _check.c (types, and where something is wrong). For these only. */
+ * its conversation), _blocks.c (what a message is made of), _tools.c, _offer.c (which tools the model has),
+ * _settings.c (all that shapes the answer) and _check.c (types, and where something is wrong). For these
+ * only. */
 #ifndef SERVER_DIALECTS_ANTHROPIC_MESSAGES_READ_H
 #define SERVER_DIALECTS_ANTHROPIC_MESSAGES_READ_H
 
@@ -12,6 +13,9 @@ struct messages_reading {
     struct arena *a;
     struct chat_request *out;
     struct failure *f;
+    struct tool_change *changes; /* the last one first */
+    size_t n_changes;
+    bool searches; /* Anthropic's own search finds the tools that wait */
 };
 
 /* The body's members, in the order of their values in an array. */
@@ -36,6 +40,7 @@ enum messages_member {
     MEMBER_CONTAINER,
     MEMBER_MCP_SERVERS,
     MEMBER_THREAD,
+    MEMBER_COMPACTION,
     N_MEMBERS
 };
 
@@ -98,7 +103,18 @@ int messages_read_mark(struct messages_reading *m, const struct place *at, struc
 /* ---- the rest */
 
 int messages_read_tools(struct messages_reading *m, struct json_value tools);
-/* After messages_read_tools: what is chosen must be among them. */
+/* One of `tools`, or a definition in the conversation. */
+int messages_read_tool(struct messages_reading *m, const struct place *at, struct json_value tool);
+/* The model does not have that tool yet (defer_loading). */
+void messages_tool_waits(struct messages_reading *m, struct str name);
+/* From here on the model has a tool that waited (defer_loading) or was taken away. */
+void messages_found_tool(struct messages_reading *m, struct str name);
+/* The same for a tool_addition's or tool_removal's `tool`, which may also define one. */
+int messages_change_tool(struct messages_reading *m, const struct place *at, struct json_value tool,
+                         bool add);
+/* After the conversation: leaves only the tools that the model has at its end. */
+void messages_settle_tools(struct messages_reading *m);
+/* After messages_settle_tools: what is chosen must be among them. */
 int messages_read_tool_choice(struct messages_reading *m, struct json_value choice);
 /* Everything but conversation and tools. v: the body's members. */
 int messages_read_settings(struct messages_reading *m, const struct json_value v[N_MEMBERS]);

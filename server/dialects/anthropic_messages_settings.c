@@ -31,6 +31,18 @@ static int read_budget(struct messages_reading *m, const struct place *at, struc
     return 0;
 }
 
+/* What of the thinking is shown changes nothing of the answer: a way of showing it that is Anthropic's alone,
+ * or new, refuses no request. With "updates" the thinking itself stays hidden. */
+static void read_display(struct messages_reading *m, struct json_value display)
+{
+    if (word_is(display, "summarized"))
+        m->out->thinking_shown = 1;
+    else if (word_is(display, "omitted") || word_is(display, "updates"))
+        m->out->thinking_shown = 0;
+    if (is_given(display) && !word_is(display, "summarized") && !word_is(display, "omitted"))
+        messages_pass_over(m, STR("thinking.display"));
+}
+
 static int read_thinking_mode(struct messages_reading *m, struct json_value thinking, int64_t max_tokens)
 {
     static const char *const names[] = {"type", "budget_tokens", "display"};
@@ -41,18 +53,15 @@ static int read_thinking_mode(struct messages_reading *m, struct json_value thin
     if (messages_members(m, &here, thinking, names, 3, v) != 0)
         return -1;
     chat_set_param(m->out, PARAM_THINKING, "thinking", thinking);
-    if (word_is(v[2], "summarized"))
-        m->out->thinking_shown = 1;
-    else if (word_is(v[2], "omitted"))
-        m->out->thinking_shown = 0;
-    else if (is_given(v[2]))
-        return messages_wrong(m, &here, "display", "Input should be 'summarized' or 'omitted'");
+    read_display(m, v[2]);
     if (word_is(v[0], "enabled"))
         return read_budget(m, &here, v[1], max_tokens);
     if (word_is(v[0], "adaptive"))
         m->out->thinking = THINKING_ON;
     else if (word_is(v[0], "disabled"))
         m->out->thinking = THINKING_OFF;
+    else if (word_is(v[0], "between_tools")) /* only there: nobody else can be told */
+        messages_pass_over(m, STR("thinking.type"));
     else
         return messages_wrong(m, &here, "type", "Input should be 'enabled', 'adaptive' or 'disabled'");
     return 0;

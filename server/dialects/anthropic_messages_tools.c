@@ -1,9 +1,9 @@
 /* The tools of a Messages request, and which of them the model shall use. Run by workers. */
 #include "anthropic_messages_read.h"
 
-enum { N_KNOWN = 6 };
-static const char *const known[N_KNOWN] = {"type",         "name",   "description",
-                                           "input_schema", "strict", "cache_control"};
+enum { N_KNOWN = 7 };
+static const char *const known[N_KNOWN] = {"type",   "name",          "description",  "input_schema",
+                                           "strict", "cache_control", "defer_loading"};
 
 /* What Anthropic alone makes of a tool's definition. */
 static void pass_over_details(struct messages_reading *m, struct json_value tool)
@@ -20,7 +20,7 @@ static void pass_over_details(struct messages_reading *m, struct json_value tool
 }
 
 /* A tool that has a type. Anthropic's search among the tools only spares the model their definitions, which
- * here all are told at once; everything else is run, or known, by Anthropic alone. */
+ * are then all told at once; everything else is run, or known, by Anthropic alone. */
 static int read_typed_tool(struct messages_reading *m, const struct place *at, struct json_value type)
 {
     struct str word = json_text(type, m->a);
@@ -29,10 +29,11 @@ static int read_typed_tool(struct messages_reading *m, const struct place *at, s
             m, at, "type", "'%.*s' is a tool of Anthropic's own, which this model's provider does not have",
             (int)(word.n < 64 ? word.n : 64), word.p ? word.p : "");
     messages_pass_over(m, arena_printf(m->a, "tools." STR_FMT, STR_ARG(word)));
+    m->searches = true;
     return 0;
 }
 
-static int read_tool(struct messages_reading *m, const struct place *at, struct json_value tool)
+int messages_read_tool(struct messages_reading *m, const struct place *at, struct json_value tool)
 {
     struct json_value v[N_KNOWN];
     if (messages_members(m, at, tool, known, N_KNOWN, v) != 0 ||
@@ -52,6 +53,8 @@ static int read_tool(struct messages_reading *m, const struct place *at, struct 
     if (t->name.n == 0)
         return messages_wrong(m, at, "name", "a tool's name cannot be empty");
     pass_over_details(m, tool);
+    if (v[6].type == JSON_TRUE)
+        messages_tool_waits(m, t->name);
     return messages_read_mark(m, at, v[5], &t->cache_control);
 }
 
@@ -64,7 +67,7 @@ int messages_read_tools(struct messages_reading *m, struct json_value tools)
     if (messages_need(m, NULL, "tools", tools, JSON_ARRAY) != 0)
         return -1;
     for (size_t step = 0; json_next(tools.raw, &step, NULL, &tool) == 1; at.index++)
-        if (read_tool(m, &at, tool) != 0)
+        if (messages_read_tool(m, &at, tool) != 0)
             return -1;
     return 0;
 }

@@ -278,16 +278,30 @@ static int put_message(struct writing *w, const struct chat_message *m, size_t a
     return 0;
 }
 
+/* Ours, and what follows of the caller's instructions. */
+static void put_preamble(struct writing *w, const struct chat_message *first)
+{
+    struct str more = first ? chat_text(first->parts, first->n_parts, STR("\n"), w->c->arena) : STR_NULL;
+    open_message(w, "system");
+    json_member_str(
+        &w->j, "content",
+        more.n > 0 ? arena_printf(w->c->arena, STR_FMT "\n\n" STR_FMT, STR_ARG(w->preamble), STR_ARG(more))
+                   : w->preamble);
+    close_message(w, NULL);
+}
+
 int openai_put_messages(struct writing *w)
 {
+    const struct chat_message *m = w->in->messages;
+    size_t i = 0;
     json_member_open(&w->j, "messages", '[');
     if (w->preamble.n > 0) {
-        open_message(w, "system");
-        json_member_str(&w->j, "content", w->preamble);
-        close_message(w, NULL);
+        bool one = !(w->p->flags & ANYWHERE) && w->in->n_messages > 0 && m[0].role == CHAT_SYSTEM;
+        put_preamble(w, one ? &m[0] : NULL);
+        i += one;
     }
-    for (size_t i = 0; i < w->in->n_messages; i++)
-        if (put_message(w, &w->in->messages[i], i) != 0)
+    for (; i < w->in->n_messages; i++)
+        if (put_message(w, &m[i], i) != 0)
             return -1;
     json_close(&w->j, ']');
     return 0;

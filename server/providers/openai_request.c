@@ -6,6 +6,8 @@
  * change the meaning of the request (a document for somebody who reads none) is refused. */
 #include "openai_request.h"
 
+#include "chat_instructions.h"
+
 /* ---- who takes what */
 
 enum {
@@ -17,14 +19,14 @@ enum {
 };
 
 static const struct profile profiles[] = {
-    {"openai", OPENAI, THINK_EFFORT, FILES, OFFICIAL | PARTS},
-    {"azure", OPENAI, THINK_EFFORT, FILES, OFFICIAL | PARTS},
-    {"virtual", OPENAI, THINK_EFFORT, FILES, OFFICIAL | PARTS},
+    {"openai", OPENAI, THINK_EFFORT, FILES, OFFICIAL | PARTS | ANYWHERE},
+    {"azure", OPENAI, THINK_EFFORT, FILES, OFFICIAL | PARTS | ANYWHERE},
+    {"virtual", OPENAI, THINK_EFFORT, FILES, OFFICIAL | PARTS | ANYWHERE},
     {"mistral", BASIC | PENALTIES | BIT(SEED) | BIT(N) | BIT(PREDICTION) | BIT(CACHE_KEY), THINK_HIGH,
      DOCUMENT_URL, PARTS},
     {"ollama", BASIC | PENALTIES | LOGPROBS | BIT(SEED), THINK_EFFORT, NO_FILES, NO_URLS},
-    {"deepseek", BASIC | PENALTIES | LOGPROBS, THINK_TYPE, NO_FILES, 0},
-    {"xai", COMMON & ~BIT(LOGIT_BIAS), THINK_EFFORT, NO_FILES, 0},
+    {"deepseek", BASIC | PENALTIES | LOGPROBS, THINK_TYPE, NO_FILES, ANYWHERE},
+    {"xai", COMMON & ~BIT(LOGIT_BIAS), THINK_EFFORT, NO_FILES, ANYWHERE},
     {"groq", BASIC | PENALTIES | BIT(SEED) | BIT(USER) | BIT(SERVICE_TIER), THINK_EFFORT, NO_FILES, 0},
     {"openrouter", COMMON | BIT(VERBOSITY), THINK_OBJECT, FILES, PARTS | MARKS | DETAILS | PICTURES},
     {"perplexity", (BASIC & ~BIT(PARALLEL_TOOLS)) | PENALTIES, THINK_EFFORT, FILE_URL, 0},
@@ -63,6 +65,8 @@ int openai_write_body(struct chat_call *c, unsigned deviations)
                         .google = contains(str_of(c->conf->base_url), "googleapis.com"),
                         .j = json_writer(&c->call->room)};
     w.reasons = (w.p->flags & OFFICIAL) && openai_is_reasoning_model(c->model);
+    if (!(w.p->flags & ANYWHERE))
+        w.in = chat_instructions_first(c->in, c->arena);
     w.preamble = openai_preamble_of(&w);
     json_open(&w.j, '{');
     json_member_str(&w.j, "model", c->model);

@@ -31,6 +31,8 @@ enum {
     DETAILS = 1 << 3,  /* reasoning_details go back */
     PICTURES = 1 << 4, /* may be asked for pictures: modalities */
     NO_URLS = 1 << 5,  /* images as bytes only */
+    ANYWHERE = 1 << 6, /* system messages may stand amid the conversation; open models' templates and
+                          Mistral's servers refuse such */
 };
 
 struct profile {

@@ -12,6 +12,8 @@
 #include "json_write.h"
 #include "secret.h"
 
+#include <string.h>
+
 #define ANTHROPIC_VERSION "vertex-2023-10-16"
 
 /* The language that an answer is in. */
@@ -23,6 +25,8 @@ static enum vertex_family family_of(const struct request *r)
                    : VERTEX_GEMINI;
     return vertex_family(r->target_model);
 }
+
+#define CONTENT_TYPE_JSON "content-type: application/json\r\n"
 
 /* ---- passing */
 
@@ -128,11 +132,84 @@ static int claude_body(struct request *r, struct str model, struct provider_call
     return call->room.full ? cannot(r, f, "The body is too large.") : 0;
 }
 
-static struct str claude_headers(struct request *r, bool passing)
+/* The betas that Vertex knows, and its own name of one; it refuses requests that ask for any other, and
+ * agents ask for whatever Anthropic's own servers know. As of 2026-09. */
+static const struct {
+    const char *beta, *here;
+} betas_here[] = {
+    {"advanced-tool-use-2025-11-20", "tool-search-tool-2025-10-19"},
+    {"compact-2026-01-12", NULL},
+    {"compact-2026-09-04", NULL},
+    {"computer-use-2025-01-24", NULL},
+    {"computer-use-2025-11-24", NULL},
+    {"context-1m-2025-08-07", NULL},
+    {"context-management-2025-06-27", NULL},
+    {"dangerous-tool-use-2026-09-03", NULL},
+    {"inline-tools-2026-09-15", NULL},
+    {"interleaved-thinking-2025-05-14", NULL},
+    {"per-turn-control-2026-07-01", NULL},
+    {"thinking-binding-controls-2026-08-01", NULL},
+    {"thinking-display-updates-2026-08-18", NULL},
+    {"tool-search-tool-2025-10-19", NULL},
+    {"web-search-2025-03-05", NULL},
+};
+
+/* The next of a header's list at *at, which begins at 0. */
+static bool next_of_list(struct str list, size_t *at, struct str *out)
 {
-    struct str betas, json = STR("content-type: application/json\r\n");
-    if (!passing || !http_find(r->head, "anthropic-beta", &betas) || betas.n == 0 || betas.n > 2048 ||
+    while (*at < list.n && strchr(", \t", list.p[*at]))
+        (*at)++;
+    size_t from = *at;
+    while (*at < list.n && !strchr(", \t", list.p[*at]))
+        (*at)++;
+    *out = (struct str){list.p + from, *at - from};
+    return out->n > 0;
+}
+
+static struct str beta_here(struct str beta)
+{
+    for (size_t i = 0; i < sizeof(betas_here) / sizeof(betas_here[0]); i++)
+        if (str_eq(beta, str_of(betas_here[i].beta)))
+            return str_of(betas_here[i].here ? betas_here[i].here : betas_here[i].beta);
+    return STR_NULL;
+}
+
+static void add_listed(struct buf *list, const char *before, struct str name)
+{
+    if (list->n > 0)
+        buf_add(list, STR(", "));
+    buf_add(list, str_of(before));
+    buf_add(list, name);
+}
+
+/* The caller's betas, as far as Vertex knows them; of the others the names are left in call->dropped. The
+ * place where tokens are counted knows none, and a count has no use for them. */
+static struct str keep_betas(struct request *r, struct str betas, struct provider_call *call)
+{
+    enum { MOST = 64 }; /* each may come back under a longer name, or is told in call->dropped */
+    size_t max = betas.n + MOST * 32;
+    struct buf kept = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
+    struct buf gone = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
+    struct str beta;
+    for (size_t at = 0, n = 0; n < MOST && next_of_list(betas, &at, &beta); n++) {
+        struct str here = r->match.endpoint == EP_COUNT_TOKENS ? STR_NULL : beta_here(beta);
+        if (here.n > 0)
+            add_listed(&kept, "", here);
+        else if (r->match.endpoint != EP_COUNT_TOKENS)
+            add_listed(&gone, "anthropic-beta.", beta);
+    }
+    call->dropped = buf_str(&gone);
+    return buf_str(&kept);
+}
+
+static struct str claude_headers(struct request *r, struct provider_call *call)
+{
+    struct str betas, json = STR(CONTENT_TYPE_JSON);
+    if (!http_find(r->head, "anthropic-beta", &betas) || betas.n == 0 || betas.n > 2048 ||
         !http_value_ok(betas))
+        return json;
+    betas = keep_betas(r, betas, call);
+    if (betas.n == 0)
         return json;
     return arena_printf(r->arena, STR_FMT "anthropic-beta: " STR_FMT "\r\n", STR_ARG(json), STR_ARG(betas));
 }
@@ -154,7 +231,7 @@ static int build_claude(struct request *r, const struct conf_provider *p, struct
                         struct provider_call *call, struct failure *f)
 {
     bool counts = r->match.endpoint == EP_COUNT_TOKENS;
-    call->headers = claude_headers(r, true);
+    call->headers = claude_headers(r, call);
     if (claude_body(r, bare_name(model), call, f) != 0)
         return -1;
     if (counts)
@@ -245,7 +322,7 @@ static int write_claude(struct chat_call *c)
     struct str method = c->in->stream ? STR("streamRawPredict") : STR("rawPredict");
     if (vertex_path(c->conf, c->model, method, c->arena, &c->call->path, c->f) != 0)
         return -1;
-    c->call->headers = claude_headers(c->r, false);
+    c->call->headers = STR(CONTENT_TYPE_JSON);
     if (anthropic_write_body(c, &style) != 0)
         return -1;
     if (c->in->stream)
@@ -329,7 +406,7 @@ static int count_claude(struct chat_call *c)
     buf_add_byte(&b, ',');
     if (claude_count_path(c->conf, c->arena, &c->call->path, c->f) != 0)
         return -1;
-    c->call->headers = claude_headers(c->r, false);
+    c->call->headers = STR(CONTENT_TYPE_JSON);
     if (anthropic_write_body(c, &style) != 0)
         return -1;
     insert_member(c, buf_str(&b));

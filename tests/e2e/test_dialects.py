@@ -376,6 +376,100 @@ def test_claude_on_vertex_keeps_unknown_members(gw, key, vendors):
     assert json.loads(vendors.seen[-1].body)["new_member"] == {"a": [1, None]} and a.body == bytes(vendors.seen[-1].sent)
 
 
+# what a coding agent adds to each of its requests
+AGENT_BETAS = "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27,effort-2025-11-24,advanced-tool-use-2025-11-20"
+
+
+def agent_body(model, **kw):
+    later = {"name": "later", "description": "found by a search", "input_schema": {"type": "object", "properties": {"q": {"type": "string"}}}, "defer_loading": True}
+    find = {"name": "find", "description": "finds tools", "input_schema": {"type": "object", "properties": {"q": {"type": "string"}}}}
+    return {
+        "model": model,
+        "max_tokens": 4000,
+        "system": [{"type": "text", "text": "Be terse."}, {"type": "text", "text": "Be kind.", "cache_control": {"type": "ephemeral"}}],
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}, {"role": "system", "content": [{"type": "text", "text": "It is Monday.", "cache_control": {"type": "ephemeral"}}]}],
+        "tools": [find, later],
+        "thinking": {"type": "adaptive", "display": "updates"},
+        "output_config": {"effort": "high"},
+        "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+        "metadata": {"user_id": '{"device_id":"d0"}'},
+        **kw,
+    }
+
+
+def agent_asks(gw, key, body):
+    headers = {"x-api-key": key, "anthropic-version": "2023-06-01", "anthropic-beta": AGENT_BETAS}
+    return gw.request("POST", "/v1/messages?beta=true", body, headers)
+
+
+@pytest.mark.parametrize("model", [m for m in MODELS if m not in ANTHROPIC_LIKE])
+def test_an_agent_for_claude_works_with_others(gw, key, vendors, model):
+    a = agent_asks(gw, key, agent_body(model + "--text"))
+    assert a.status == 200, a.body
+    said = "".join(b.get("text", "") for b in a.json()["content"])
+    for words in ("hi", "Be terse.", "Be kind.", "It is Monday."):
+        assert words in said, said
+    dropped = a.headers["x-aigw-dropped-params"].split(", ")
+    assert "thinking.display" in dropped and "context_management" in dropped
+    sent = vendors.seen[-1].body.decode()
+    assert '"find"' in sent and '"later"' not in sent, "a tool that waits is not told"
+
+
+def test_an_agent_s_betas_at_vertex(gw, key, vendors):
+    """Which refuses all that it does not know; where tokens are counted, any."""
+    messages = [{"role": "user", "content": "hi"}]
+    a = agent_asks(gw, key, agent_body("claude-opus-4-5--text", messages=messages))
+    assert a.status == 200, a.body
+    assert vendors.seen[-1].headers["anthropic-beta"] == "interleaved-thinking-2025-05-14, context-management-2025-06-27, tool-search-tool-2025-10-19"
+    assert a.headers["x-aigw-dropped-params"] == "anthropic-beta.claude-code-20250219, anthropic-beta.effort-2025-11-24"
+    headers = {"x-api-key": key, "anthropic-version": "2023-06-01", "anthropic-beta": AGENT_BETAS}
+    a = gw.request("POST", "/v1/messages/count_tokens?beta=true", {"model": "claude-opus-4-5", "messages": messages}, headers)
+    assert a.status == 200 and a.json() == {"input_tokens": 42}, a.body
+
+
+def test_tools_that_come_and_go(gw, key, vendors):
+    call = {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "find", "input": {"q": "x"}}]}
+    found = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "tool_reference", "tool_name": "later"}]}]}
+    gone = {"role": "system", "content": [{"type": "tool_removal", "tool": {"type": "tool_reference", "name": "find"}}]}
+    back = {"role": "system", "content": [{"type": "tool_addition", "tool": {"type": "tool_reference", "name": "find"}}]}
+    new = {"role": "system", "content": [{"type": "tool_addition", "tool": {"type": "tool_definition", "definition": {"name": "new", "input_schema": {"type": "object"}}}}]}
+    start = [{"role": "user", "content": "hi"}]
+
+    def told(*messages, **kw):
+        a = agent_asks(gw, key, agent_body("gpt-4o--text", messages=list(messages), **kw))
+        assert a.status == 200, a.body
+        return [t["function"]["name"] for t in json.loads(vendors.seen[-1].body)["tools"]]
+
+    assert told(*start) == ["find"]
+    assert told(*start, call, found) == ["find", "later"]
+    assert told(*start, call, found, gone) == ["later"]
+    assert told(*start, gone, new, back) == ["find", "new"]
+    only = agent_body("x")["tools"][1:]
+    assert told(*start, tools=only) == ["later"], "there would be none else"
+    search = [*agent_body("x")["tools"], {"type": "tool_search_tool_bm25_20251119", "name": "tool_search_tool_bm25"}]
+    assert told(*start, tools=search) == ["find", "later"], "nobody else could find it"
+    a = agent_asks(gw, key, agent_body("gpt-4o", messages=[*start, gone], tool_choice={"type": "tool", "name": "find"}, thinking=None))
+    assert a.status == 400 and "tool_choice.name" in a.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("model", ("mistral-large", "llama-3"))
+def test_instructions_amid_a_conversation_of_a_template(gw, key, vendors, model):
+    """Which knows them only as the first message, and no two turns of one role."""
+    c = [{"role": r, "content": t} for r, t in (("user", "one"), ("system", "two"), ("assistant", "three"), ("system", "four"), ("user", "five"))]
+    body = {"model": model, "max_tokens": 50, "system": "zero", "messages": c}
+    a = gw.request("POST", "/v1/messages", body, {"x-api-key": key, "anthropic-version": "2023-06-01"})
+    assert a.status == 200, a.body
+    sent = json.loads(vendors.seen[-1].body)["messages"]
+    assert [m["role"] for m in sent] == ["system", "user", "assistant", "user"]
+    texts = ["".join(p["text"] for p in m["content"]) if isinstance(m["content"], list) else m["content"] for m in sent]
+    assert texts[0] == "zero" and "one" in texts[1] and "<system>\ntwo\n</system>" in texts[1] and texts[3].index("four") < texts[3].index("five")
+    items = [{"role": r, "content": t} for r, t in (("developer", "a"), ("system", "b"), ("user", "c"))]
+    if model == "mistral-large":  # which has no Responses
+        a = gw.request("POST", "/v1/responses", {"model": model, "instructions": "z", "input": items}, key=key)
+        assert a.status == 200, a.body
+        assert [m["role"] for m in json.loads(vendors.seen[-1].body)["messages"]] == ["system", "user"]
+
+
 def test_google_stream_without_sse_is_an_array(gw, key):
     for model in ("gemini-2.5-flash", "gpt-4o", "claude-sonnet-4-5"):
         a = gw.request("POST", f"/v1beta/models/{model}:streamGenerateContent", {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}, {"x-goog-api-key": key})

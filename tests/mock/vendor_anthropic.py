@@ -7,6 +7,14 @@ from vendor_agent import Ask, Refused, check_signature, closed, keywords, need, 
 from vendor_wire import Stream, Vendor, Whole, event, pieces
 
 ALLOWED = set("model max_tokens messages system stream stop_sequences temperature top_p top_k metadata tools tool_choice thinking output_config service_tier cache_control".split())
+# what is there only for those who ask for its beta
+BETAS = {"context-management-2025-06-27": "context_management", "fast-mode-2026-02-01": "speed", "mcp-client-2025-11-20": "mcp_servers"}
+SEARCHING = ("advanced-tool-use-2025-11-20", "tool-search-tool-2025-10-19")
+# Vertex refuses betas that it does not know
+BETAS_OF_VERTEX = set(
+    "tool-search-tool-2025-10-19 compact-2026-01-12 computer-use-2025-01-24 computer-use-2025-11-24 context-1m-2025-08-07 context-management-2025-06-27"
+    " interleaved-thinking-2025-05-14 web-search-2025-03-05 thinking-display-updates-2026-08-18".split()
+)
 BLOCKS = {
     "user": {
         "text": {"text", "citations"},
@@ -23,6 +31,7 @@ BLOCKS = {
 }
 KINDS = {400: "invalid_request_error", 401: "authentication_error", 402: "billing_error", 403: "permission_error", 404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error", 504: "timeout_error", 529: "overloaded_error"}
 FINISH = {"stop": "end_turn", "tools": "tool_use", "length": "max_tokens", "filter": "refusal", "refusal": "refusal"}
+SYSTEM_TURNS = ("claude-opus-4-8", "claude-opus-5")  # models that take instructions amid the conversation
 NOT_IN_SCHEMAS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "pattern", "multipleOf", "uniqueItems", "maxItems", "oneOf", "not"}
 
 
@@ -50,10 +59,17 @@ class Anthropic(Vendor):
 
     def answer(self, req, do):
         path = req.path.split("?")[0]
+        self.betas = self.asked_betas(req)
         if path == "/v1/messages/count_tokens":
             return self.count(req, do)
         need(path == "/v1/messages", "Not Found", status=404)
         return self.messages(req, do)
+
+    betas = ()
+
+    @staticmethod
+    def asked_betas(req):
+        return [b.strip() for b in req.headers.get("anthropic-beta", "").split(",") if b.strip()]
 
     def count(self, req, do):
         need("max_tokens" not in req.json and "stream" not in req.json, "max_tokens: Extra inputs are not permitted")
@@ -65,7 +81,7 @@ class Anthropic(Vendor):
     def read(self, body, do):
         lax = "lax" in do
         need("thread" not in body, "This organization's settings don't go with `thread`.", kind="thread_unsupported_request")
-        only(body, ALLOWED, "request", lax)
+        only(body, ALLOWED | {BETAS[b] for b in self.betas if b in BETAS}, "request", lax)
         ask = Ask(model=text_of(body.get("model"), "model"), stream=body.get("stream") is True)
         need("max_tokens" in body, "max_tokens: Field required")
         number(body, "max_tokens", 1, 128000, True), number(body, "temperature", 0, 1), number(body, "top_p", 0, 1), number(body, "top_k", 0, 1e6, True)
@@ -93,7 +109,8 @@ class Anthropic(Vendor):
 
     def read_tools(self, ask, body):
         for t in body.get("tools") or []:
-            only(t, {"type", "name", "description", "input_schema", "strict", "cache_control", "eager_input_streaming"}, "tools")
+            waits = {"defer_loading"} if any(b in SEARCHING for b in self.betas) else set()
+            only(t, {"type", "name", "description", "input_schema", "strict", "cache_control", "eager_input_streaming"} | waits, "tools")
             need(t.get("type", "custom") == "custom", f"tools: unknown type {t.get('type')}")
             need(t.get("name") not in ask.tools, "tools: Tool names must be unique.")
             ask.tools[tool_name(t.get("name"), 128)] = schema_object(t.get("input_schema"), "tools.0.custom.input_schema")
@@ -176,11 +193,16 @@ class Anthropic(Vendor):
         for i, m in enumerate(messages):
             where = f"messages.{i}"
             only(m, {"role", "content"}, where)
-            need(m.get("role") in BLOCKS and m["role"] != role, f"{where}: roles must alternate between \"user\" and \"assistant\"")
+            system = m.get("role") == "system" and ask.model.partition("--")[0] in SYSTEM_TURNS
+            need((m.get("role") in BLOCKS or system) and m["role"] != role, f"{where}: roles must alternate between \"user\" and \"assistant\"")
             need(i > 0 or m["role"] == "user", "messages: first message must use the \"user\" role")
-            role = m["role"]
             content = m.get("content")
             blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+            if m["role"] == "system":
+                need(role == "user", f"{where}: a system message must follow a user turn")
+                ask.system = "\n".join([ask.system] + [text_of(b.get("text"), where) for b in blocks]).strip()
+                continue
+            role = m["role"]
             need(isinstance(blocks, list) and blocks, f"{where}: all messages must have non-empty content")
             texts = [self.read_block(ask, b, role, f"{where}.content.{k}") for k, b in enumerate(blocks)]
             if role == "user":
@@ -312,7 +334,10 @@ class AnthropicOnVertex(Anthropic):
 
     def raw_predict(self, req, do, model):
         self.called = model
+        self.betas = self.asked_betas(req)
         try:
+            odd = [b for b in self.betas if b not in BETAS_OF_VERTEX]
+            need(not odd, f"Unexpected value(s) `{', '.join(odd)}` for the `anthropic-beta` header.")
             return self.messages(req, do)
         except Refused as e:
             return Whole(self.error(e.status, str(e)), e.status, self.error_headers(e.status))

@@ -340,6 +340,7 @@ class Vertex(Gemini):
             return self.give_token(req)
         model, method, _ = self.split(req)
         if (self.publisher, model) == ("anthropic", "count-tokens"):
+            need("anthropic-beta" not in req.headers, f"Unexpected value(s) `{req.headers.get('anthropic-beta')}` for the `anthropic-beta` header.")
             return self.claude.count(req, do)
         if self.publisher == "anthropic":
             need(method in ("rawPredict", "streamRawPredict"), f"unknown method {method}", status=404)

@@ -188,6 +188,7 @@ class OpenAI(Vendor):
             need(isinstance(m, dict) and m.get("role") in self.message_members, f"Invalid value: {m.get('role')!r} in {where}", param=where)
             role = m["role"]
             only(m, self.message_members[role], where, lax)
+            need(not self.template or role not in ("system", "developer") or i == 0, "System message must be at the beginning.", param=where)
             if role == "tool":
                 need(m.get("tool_call_id") in waiting, f"Invalid parameter: messages with role 'tool' must be a response to a preceding message with 'tool_calls' ({m.get('tool_call_id')})", param=where)
                 waiting.pop(m["tool_call_id"])
@@ -228,6 +229,7 @@ class OpenAI(Vendor):
 
     lax_calls = False
     max_id = 40
+    template = False  # an open model's template makes the prompt: instructions can only be first
 
     @staticmethod
     def id_ok(_):
@@ -360,6 +362,7 @@ class Azure(OpenAI):
 
 class Mistral(OpenAI):
     name = "mistral"
+    template = True
     has_responses = False
     allowed = MISTRAL
     choices = (None, "none", "auto", "any", "required")
@@ -420,6 +423,7 @@ class Vllm(OpenAI):
     """An OpenAI-compatible server without a Responses endpoint, which takes unknown members."""
 
     name = "vllm"
+    template = True
     has_responses = False
 
     def read(self, body, do):

@@ -210,6 +210,62 @@ static void a_search_among_tools_is_passed_over(void **state)
     assert_str(t.r.chat->extras[1].name, "tools.defer_loading");
 }
 
+#define WAITING(name) "{\"name\":\"" name "\",\"defer_loading\":true,\"input_schema\":{}}"
+#define PLAIN(name)   "{\"name\":\"" name "\",\"input_schema\":{}}"
+#define CHANGE(type, name) \
+    "{\"type\":\"" type "\",\"tool\":{\"type\":\"tool_reference\",\"name\":\"" name "\"}}"
+#define CHANGES(changes) \
+    "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"system\",\"content\":[" changes "]}]"
+
+static void the_model_has_the_tools_that_are_there_in_the_end(void **state)
+{
+    (void)state;
+    assert_int_equal(read_body(ASK("\"tools\":[" PLAIN("a") "," WAITING("b") "," WAITING("c") "]," CHANGES(
+                         CHANGE("tool_addition", "c") "," CHANGE("tool_removal", "a") "," CHANGE(
+                             "tool_addition", "a") "," CHANGE("tool_removal", "nobody")))),
+                     0);
+    assert_int_equal(t.r.chat->n_tools, 2);
+    assert_str(t.r.chat->tools[0].name, "a");
+    assert_str(t.r.chat->tools[1].name, "c");
+    assert_int_equal(t.r.chat->n_extras, 0);
+    assert_int_equal(
+        read_body(ASK("\"tools\":[" PLAIN("a") "]," CHANGES(
+            "{\"type\":\"tool_addition\",\"tool\":{\"type\":\"tool_definition\",\"definition\":{\"name\":"
+            "\"a\",\"description\":\"another\",\"input_schema\":{}}}}," CHANGE(
+                "tool_removal", "a") "," CHANGE("tool_addition", "a")))),
+        0);
+    assert_int_equal(t.r.chat->n_tools, 1);
+    assert_str(t.r.chat->tools[0].description, "another");
+    assert_int_equal(read_body(ASK("\"tools\":[" PLAIN("a") "]," CHANGES(CHANGE("tool_removal", "a")))), 0);
+    assert_int_equal(t.r.chat->n_tools, 0);
+    assert_int_equal(read_body(ASK("\"tools\":[" PLAIN("a") "],\"tool_choice\":{\"type\":\"any\"}," CHANGES(
+                         CHANGE("tool_removal", "a")))),
+                     -1);
+    assert_int_equal(read_body(ASK("\"tools\":[" PLAIN("a") "]," CHANGES(
+                         "{\"type\":\"tool_removal\",\"tool\":{\"type\":\"mcp_toolset_reference\",\"server_"
+                         "name\":\"s\"}}"))),
+                     -1);
+}
+
+static void a_new_way_of_showing_thoughts_is_passed_over(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *display;
+        int shown;
+        size_t named;
+    } cases[] = {{"summarized", 1, 0}, {"omitted", 0, 0}, {"updates", 0, 1}, {"to come", -1, 1}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char body[256];
+        snprintf(body, sizeof(body), ASK("\"thinking\":{\"type\":\"adaptive\",\"display\":\"%s\"}," HI),
+                 cases[i].display);
+        assert_int_equal(read_body(body), 0);
+        assert_int_equal(t.r.chat->thinking, THINKING_ON);
+        assert_int_equal(t.r.chat->thinking_shown, cases[i].shown);
+        assert_int_equal(t.r.chat->n_extras, cases[i].named);
+    }
+}
+
 static void counting_needs_no_max_tokens(void **state)
 {
     (void)state;
@@ -569,6 +625,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(thinking_is_read, up, down),
         cmocka_unit_test_setup_teardown(a_schema_that_leaves_choices_is_not_strict, up, down),
         cmocka_unit_test_setup_teardown(a_search_among_tools_is_passed_over, up, down),
+        cmocka_unit_test_setup_teardown(the_model_has_the_tools_that_are_there_in_the_end, up, down),
+        cmocka_unit_test_setup_teardown(a_new_way_of_showing_thoughts_is_passed_over, up, down),
         cmocka_unit_test_setup_teardown(counting_needs_no_max_tokens, up, down),
         cmocka_unit_test_setup_teardown(what_is_wrong_is_named_by_its_place, up, down),
         cmocka_unit_test_setup_teardown(an_answer_is_written, up, down),

@@ -27,6 +27,32 @@ static void a_conversation_is_sent(void **state)
     assert_holds(sent("deepseek", "m", history), "\"content\":null,\"reasoning_content\":\"think\"");
 }
 
+static void instructions_are_first_where_a_template_wants_them(void **state)
+{
+    (void)state;
+    static const char body[] =
+        "{\"messages\":[{\"role\":\"system\",\"content\":\"a\"},{\"role\":\"developer\",\"content\":\"b\"},{"
+        "\"role\":\"user\",\"content\":\"c\"},{\"role\":\"system\",\"content\":\"d\"},{\"role\":"
+        "\"assistant\","
+        "\"content\":\"e\"},{\"role\":\"system\",\"content\":\"f\"}]}";
+    assert_holds(
+        sent("openai", "gpt-x", body),
+        "{\"role\":\"system\",\"content\":\"d\"},{\"role\":\"assistant\",\"content\":\"e\"},{\"role\":"
+        "\"system\",\"content\":\"f\"}]");
+    assert_holds(
+        sent("vllm", "m", body),
+        "\"messages\":[{\"role\":\"system\",\"content\":\"a\\nb\"},{\"role\":\"user\",\"content\":"
+        "\"c\\n<system>\\nd\\n</system>\"},{\"role\":\"assistant\",\"content\":\"e\"},{\"role\":\"user\","
+        "\"content\":\"<system>\\nf\\n</system>\"}]");
+    assert_holds(sent("vllm", "m", "{\"messages\":[{\"role\":\"system\",\"content\":\"a\"}]}"),
+                 "[{\"role\":\"user\",\"content\":\"a\"}]");
+    assert_holds(
+        sent("ollama", "m",
+             "{\"messages\":[{\"role\":\"system\",\"content\":\"a\"},{\"role\":\"user\",\"content\":\"c\"}]"
+             ",\"response_format\":{\"type\":\"json_object\"}}"),
+        "[{\"role\":\"system\",\"content\":\"Answer with a JSON object.\\n\\na\"},{\"role\":\"user\"");
+}
+
 static void streams_are_asked_for_usage(void **state)
 {
     (void)state;
@@ -220,6 +246,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_conversation_is_sent),
+        TEST(instructions_are_first_where_a_template_wants_them),
         TEST(streams_are_asked_for_usage),
         TEST(parameters_go_by_the_vendor_s_names),
         TEST(thinking_is_asked_for_in_many_ways),
