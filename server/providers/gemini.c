@@ -361,11 +361,8 @@ struct str gemini_task(struct str task, struct arena *a)
     return (struct str){upper, task.n};
 }
 
-static void put_embed_request(struct json_writer *w, struct str model, const struct embed_request *in,
-                              struct str text, struct arena *a)
+void gemini_put_embed(struct json_writer *w, const struct embed_request *in, struct str text, struct arena *a)
 {
-    json_open(w, '{');
-    json_member_str(w, "model", model);
     json_member_open(w, "content", '{');
     json_member_open(w, "parts", '[');
     json_open(w, '{');
@@ -378,7 +375,6 @@ static void put_embed_request(struct json_writer *w, struct str model, const str
     json_opt_str(w, "title", in->title);
     if (in->dimensions > 0)
         json_member_i64(w, "outputDimensionality", in->dimensions);
-    json_close(w, '}');
 }
 
 static int write_embed(struct chat_call *c, const struct embed_request *in)
@@ -393,8 +389,12 @@ static int write_embed(struct chat_call *c, const struct embed_request *in)
     struct json_writer w = json_writer(&c->call->room);
     json_open(&w, '{');
     json_member_open(&w, "requests", '[');
-    for (size_t i = 0; i < in->n_texts; i++)
-        put_embed_request(&w, model, in, in->texts[i], c->arena);
+    for (size_t i = 0; i < in->n_texts; i++) {
+        json_open(&w, '{');
+        json_member_str(&w, "model", model);
+        gemini_put_embed(&w, in, in->texts[i], c->arena);
+        json_close(&w, '}');
+    }
     json_close(&w, ']');
     json_close(&w, '}');
     c->call->headers = STR("content-type: application/json\r\n");

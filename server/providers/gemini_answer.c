@@ -8,6 +8,7 @@
  * Google ran a tool of its own in between: so it is held back until the connection ends (gemini_whole). */
 #include "chat_stream.h"
 #include "gemini_chat.h"
+#include "gemini_citations.h"
 #include "google_args.h"
 #include "google_json.h"
 
@@ -15,18 +16,9 @@
 #include <time.h>
 
 enum {
-    MAX_CALLS = 1024,                /* of a candidate */
-    MAX_STATE = 32 * 1024 * 1024,    /* of a stream: arguments that come piece by piece */
-    MAX_TEXT_KEPT = 2 * 1024 * 1024, /* of a stream, for the places of citations */
-    MAX_CITATIONS = 256,
-    STRIDE = 4096,
-    MAX_CITATIONS_SIZE = 1024 * 1024,
+    MAX_CALLS = 1024,             /* of a candidate */
+    MAX_STATE = 32 * 1024 * 1024, /* of a stream: arguments that come piece by piece */
     MAX_LOGPROBS_SIZE = 32 * 1024 * 1024,
-};
-
-struct growing {
-    char *p;
-    size_t n, room;
 };
 
 struct candidate {
@@ -34,12 +26,8 @@ struct candidate {
     struct google_args *open; /* the last call's arguments are still coming */
     bool as_text;             /* … and are no tool's, but the answer's text (GEMINI_JSON_TOOL) */
     enum chat_finish finish;
-    struct growing text;           /* so far */
-    struct growing part;           /* collecting: the text of the last part */
-    uint64_t cited[MAX_CITATIONS]; /* hashes of the citations that were told */
-    size_t n_cited;
-    uint32_t before[MAX_TEXT_KEPT / STRIDE + 1]; /* characters before each STRIDE bytes of text … */
-    size_t n_before;                             /* … as far as that was counted */
+    struct gemini_said said; /* so far */
+    struct gemini_text part; /* collecting: the text of the last part */
 };
 
 struct reader {
@@ -58,21 +46,6 @@ static int malformed(struct chat_reader *rd, const char *message)
                               .code = "upstream_malformed",
                               .message = arena_copy(rd->r->arena, str_of(message))};
     return -1;
-}
-
-static void append(struct growing *g, struct str text, struct arena *a)
-{
-    if (g->room - g->n < text.n) {
-        size_t room = 2 * (g->n + text.n) + 64;
-        char *p = arena_alloc(a, room);
-        if (g->n > 0)
-            memcpy(p, g->p, g->n);
-        g->p = p;
-        g->room = room;
-    }
-    if (text.n > 0)
-        memcpy(g->p + g->n, text.p, text.n);
-    g->n += text.n;
 }
 
 /* ---- deltas: handed on, or collected */
@@ -94,17 +67,17 @@ static struct chat_part *last_part(struct chat_choice *c, enum chat_part_kind ki
 static void collect_text(struct reader *g, struct chat_choice *c, const struct chat_delta *d,
                          enum chat_part_kind kind)
 {
-    struct growing *text = &g->candidates[d->choice]->part;
+    struct gemini_text *text = &g->candidates[d->choice]->part;
     struct chat_part *p = last_part(c, kind);
     if (p && p->signature.n == 0) {
         if (text->n == 0)
-            append(text, p->text, g->rd->arena);
-        append(text, d->text, g->rd->arena);
+            gemini_text_add(text, p->text, g->rd->arena);
+        gemini_text_add(text, d->text, g->rd->arena);
         p->text = (struct str){text->p, text->n};
     } else {
         p = chat_add_part(&c->parts, &c->n_parts, g->rd->arena, kind);
         p->text = d->text;
-        *text = (struct growing){0};
+        *text = (struct gemini_text){0};
     }
     p->signature = d->signature;
     p->signer = d->signer;
@@ -176,9 +149,9 @@ static void tell_text(struct reader *g, uint32_t i, struct str text, struct str 
     struct candidate *c = g->candidates[i];
     if (text.n == 0 && signature.n == 0)
         return;
-    if (g->text_kept + text.n <= MAX_TEXT_KEPT) {
+    if (g->text_kept + text.n <= GEMINI_MAX_SAID) {
         g->text_kept += text.n;
-        append(&c->text, text, g->rd->arena);
+        gemini_text_add(&c->said.text, text, g->rd->arena);
     }
     tell(g, &(struct chat_delta){.kind = DELTA_TEXT,
                                  .choice = i,
@@ -436,145 +409,12 @@ static void take_logprobs(struct reader *g, uint32_t i, struct json_value result
 
 /* ---- citations */
 
-struct source {
-    struct str url, title;
-};
-
-static uint32_t characters(const char *p, size_t n)
-{
-    uint32_t count = 0;
-    for (size_t i = 0; i < n; i++)
-        count += (p[i] & 0xC0) != 0x80;
-    return count;
-}
-
-/* Google counts bytes, OpenAI characters. Each citation may be anywhere in a long text: how many characters
- * stand before a place is counted once for every STRIDE bytes. */
-static int64_t character(struct candidate *c, struct json_value bytes)
-{
-    const struct growing *text = &c->text;
-    int64_t n;
-    if (json_int(bytes, &n) != 0 || n < 0)
-        return 0;
-    if (text->n == 0)
-        return n;
-    size_t to = (size_t)n < text->n ? (size_t)n : text->n;
-    for (; (c->n_before + 1) * STRIDE <= to; c->n_before++)
-        c->before[c->n_before + 1] =
-            c->before[c->n_before] + characters(text->p + c->n_before * STRIDE, STRIDE);
-    size_t known = to / STRIDE;
-    return c->before[known] + characters(text->p + known * STRIDE, to - known * STRIDE) + (n - (int64_t)to);
-}
-
-/* Once each: chunks repeat what earlier ones told. */
-static bool is_new(struct candidate *c, struct str citation)
-{
-    uint64_t h = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < citation.n; i++)
-        h = (h ^ (unsigned char)citation.p[i]) * UINT64_C(1099511628211);
-    for (size_t i = 0; i < c->n_cited; i++)
-        if (c->cited[i] == h)
-            return false;
-    if (c->n_cited == MAX_CITATIONS)
-        return false;
-    c->cited[c->n_cited++] = h;
-    return true;
-}
-
-static void put_citation(struct json_writer *w, struct candidate *c, const struct source *s, int64_t from,
-                         int64_t to)
-{
-    size_t before = w->out->n;
-    bool comma = w->comma;
-    json_open(w, '{');
-    json_member_strz(w, "type", "url_citation");
-    json_member_open(w, "url_citation", '{');
-    json_member_i64(w, "start_index", from);
-    json_member_i64(w, "end_index", to);
-    json_member_str(w, "url", s->url);
-    json_member_str(w, "title", s->title);
-    json_close(w, '}');
-    json_close(w, '}');
-    size_t front = comma ? before + 1 : before;
-    if (!w->out->full && is_new(c, (struct str){w->out->p + front, w->out->n - front}))
-        return;
-    w->out->n = before;
-    w->comma = comma;
-}
-
-static size_t read_sources(struct json_value chunks, struct source out[MAX_CITATIONS], struct arena *a)
-{
-    static const char *const kinds[] = {"web", "retrievedContext", "maps", "image"};
-    struct json_value chunk, v[4];
-    size_t n = 0;
-    for (size_t at = 0; n < MAX_CITATIONS && google_next(chunks, &at, &chunk) == 1; n++) {
-        google_fields(chunk, kinds, 4, v, NULL, NULL);
-        const struct json_value *of = v;
-        while (of < v + 3 && of->type != JSON_OBJECT)
-            of++;
-        out[n].url = json_text(google_field(*of, "uri"), a);
-        out[n].title = json_text(google_field(*of, "title"), a);
-    }
-    return n;
-}
-
-static void put_supports(struct json_writer *w, struct candidate *c, struct json_value supports,
-                         const struct source sources[], size_t n)
-{
-    struct json_value support, index;
-    for (size_t at = 0; google_next(supports, &at, &support) == 1 && !w->out->full;) {
-        struct json_value segment = google_field(support, "segment"),
-                          indices = google_field(support, "groundingChunkIndices");
-        int64_t from = character(c, google_field(segment, "startIndex")),
-                to = character(c, google_field(segment, "endIndex")), k;
-        for (size_t in = 0; json_next(indices.raw, &in, NULL, &index) == 1;)
-            if (json_int(index, &k) == 0 && k >= 0 && (size_t)k < n && sources[k].url.n > 0)
-                put_citation(w, c, &sources[k], from, to);
-    }
-}
-
-static void put_grounding(struct json_writer *w, struct candidate *c, struct json_value metadata,
-                          struct arena *a)
-{
-    struct source *sources = arena_alloc(a, MAX_CITATIONS * sizeof(*sources));
-    size_t n = read_sources(google_field(metadata, "groundingChunks"), sources, a);
-    struct json_value supports = google_field(metadata, "groundingSupports");
-    put_supports(w, c, supports, sources, n);
-    for (size_t i = 0; i < n && supports.count == 0; i++)
-        if (sources[i].url.n > 0)
-            put_citation(w, c, &sources[i], 0, 0);
-}
-
-static void put_cited(struct json_writer *w, struct candidate *c, struct json_value metadata, struct arena *a)
-{
-    struct json_value list = google_field(metadata, "citations"), v;
-    if (list.type == JSON_ABSENT)
-        list = google_field(metadata, "citationSources");
-    for (size_t at = 0; google_next(list, &at, &v) == 1 && !w->out->full;) {
-        struct source s = {json_text(google_field(v, "uri"), a), json_text(google_field(v, "title"), a)};
-        if (s.url.n > 0)
-            put_citation(w, c, &s, character(c, google_field(v, "startIndex")),
-                         character(c, google_field(v, "endIndex")));
-    }
-}
-
 static void take_citations(struct reader *g, uint32_t i, struct json_value grounding,
                            struct json_value citations)
 {
-    struct arena *a = g->rd->scratch;
-    struct candidate *c = g->candidates[i];
-    size_t known = c->n_cited;
-    struct buf b;
-    buf_init(&b, MAX_CITATIONS_SIZE);
-    struct json_writer w = json_writer(&b);
-    json_open(&w, '[');
-    put_grounding(&w, c, grounding, a);
-    put_cited(&w, c, citations, a);
-    json_close(&w, ']');
-    if (!b.full && c->n_cited > known)
-        tell(g, &(struct chat_delta){
-                    .kind = DELTA_ANNOTATIONS, .choice = i, .json = arena_copy(a, buf_str(&b))});
-    buf_free(&b);
+    struct str new = gemini_new_citations(&g->candidates[i]->said, grounding, citations, g->rd->scratch);
+    if (new.n > 0)
+        tell(g, &(struct chat_delta){.kind = DELTA_ANNOTATIONS, .choice = i, .json = new});
 }
 
 /* ---- a chunk, or a whole answer */
@@ -737,82 +577,18 @@ bool gemini_whole(struct chat_reader *rd)
     return true;
 }
 
-/* ---- errors */
+/* ---- counting */
 
-/* "34.4s" in milliseconds. */
-static int64_t milliseconds_of(struct str duration)
+int gemini_read_count(struct chat_reader *rd, struct str body, uint64_t *tokens)
 {
-    struct str whole;
-    uint64_t s, fraction = 0;
-    if (!str_ends(duration, STR("s")))
-        return 0;
-    duration.n--;
-    if (!str_split(&duration, '.', &whole) || str_u64(whole, &s) != 0 || s > 1000000)
-        return 0;
-    if (duration.n > 3)
-        duration.n = 3;
-    if (duration.n > 0 && str_u64(duration, &fraction) != 0)
-        return 0;
-    for (size_t i = duration.n; i < 3; i++)
-        fraction *= 10;
-    return (int64_t)(s * 1000 + fraction);
-}
-
-static void read_details(struct json_value details, struct failure *f, struct arena *a)
-{
-    struct json_value v;
-    for (size_t at = 0; google_next(details, &at, &v) == 1;) {
-        if (str_eq(json_text(google_field(v, "reason"), a), STR("API_KEY_INVALID"))) {
-            f->status = 401;
-            f->code = "invalid_api_key";
-        }
-        struct str delay = json_text(google_field(v, "retryDelay"), a);
-        if (delay.n > 0)
-            f->retry_after_ms = milliseconds_of(delay);
-    }
-}
-
-static bool says(struct str message, const char *what)
-{
-    return message.n > 0 && memmem(message.p, message.n, what, strlen(what)) != NULL;
-}
-
-/* OpenAI's code, where Google has but a status. */
-static const char *code_of(const struct failure *f)
-{
-    switch (f->status) {
-    case 400:
-        return says(f->message, "exceeds the maximum number of tokens") ? "context_length_exceeded" : NULL;
-    case 404:
-        return "model_not_found";
-    case 429:
-        return "rate_limit_exceeded";
-    default:
-        return NULL;
-    }
-}
-
-void gemini_read_error(struct request *r, int status, const struct http_head *headers, struct str body,
-                       struct failure *f)
-{
-    if (str_starts(body, STR("data:"))) { /* an event of a stream that never began */
-        body.p += strlen("data:");
-        body.n -= strlen("data:");
-    }
-    struct json_value root = json_root(body), first;
-    size_t at = 0;
-    *f = (struct failure){.status = status};
-    if (root.type == JSON_ARRAY && json_next(root.raw, &at, NULL, &first) == 1)
-        root = first;
-    struct json_value error = google_field(root, "error"), code = google_field(error, "code");
+    struct json_value root = json_root(body), total = google_field(root, "totalTokens");
     int64_t n;
-    if (!headers && json_int(code, &n) == 0 && n >= 400 && n < 600)
-        f->status = (int)n;
-    struct json_value message = error.type == JSON_STRING ? error : google_field(error, "message");
-    f->message = arena_copy(r->arena, json_text(message, r->arena)); /* a frame's bytes go */
-    read_details(google_field(error, "details"), f, r->arena);
-    if (f->message.n == 0)
-        f->message = arena_printf(r->arena, "The provider answered with status %d.", f->status);
-    if (!f->code)
-        f->code = code_of(f);
+    if (google_field(root, "error").type != JSON_ABSENT) {
+        gemini_read_error(rd->r, 502, NULL, body, rd->f);
+        return -1;
+    }
+    if (json_int(total, &n) != 0 || n < 0 || n > INT32_MAX)
+        return malformed(rd, "The provider's answer tells no count.");
+    *tokens = (uint64_t)n;
+    return 0;
 }

@@ -5,11 +5,13 @@
 
 #include "provider.h"
 
+struct json_writer;
+
 /* Before its third generation Gemini has no schema beside tools: there the answer is a tool of this name,
  * whose arguments are its text. */
 #define GEMINI_JSON_TOOL "answer_in_json"
 
-/* ---- writing (gemini_chat.c) */
+/* ---- writing (gemini_request.c) */
 
 /* The neutral request as a GenerateContentRequest: call->body (in call->room) and its content-type line. 0,
  * or -1 with *c->f. The path is the caller's. */
@@ -17,10 +19,15 @@ int gemini_write_body(struct chat_call *c, bool vertex);
 /* The same for :countTokens, which Vertex takes bare and the Gemini API inside of a generateContentRequest.
  */
 int gemini_write_count_body(struct chat_call *c, bool vertex);
-int gemini_read_count(struct chat_reader *rd, struct str body, uint64_t *tokens);
+
+/* ---- models and names (gemini_model.c) */
 
 /* The model's generation by its name: 20, 25, 30, 31 …; 0: no Gemini. "…-latest" is taken for the newest. */
 unsigned gemini_generation(struct str model);
+
+/* Whether its name has "-pro", "-lite", "-image", "gemma" (which knows neither a system instruction nor
+ * thinking) … in it. */
+bool gemini_name_has(struct str model, const char *what);
 
 /* A tool's name as Google takes it (64 of a-z, A-Z, 0-9, _ . : and -, the first a letter or _), and the
  * caller's name for it again. */
@@ -32,13 +39,15 @@ struct str gemini_full_name(struct str model, struct arena *a);
 /* Adds a model's name as one segment of a path, what may not stand there percent-encoded. */
 void gemini_put_name(struct buf *b, struct str model);
 
-/* ---- reading (gemini_answer.c) */
+/* ---- reading (gemini_answer.c; gemini_error.c) */
 
 int gemini_read_chat(struct chat_reader *rd, struct str body, struct chat_answer *out);
 enum frame_result gemini_read_frame(struct chat_reader *rd, const struct chat_frame *frame);
 /* True when every candidate has told why it ended; hands on those ends, which are held back until here since
  * a stream may go on behind one (tools that Google runs itself). */
 bool gemini_whole(struct chat_reader *rd);
+/* The answer to gemini_write_count_body. */
+int gemini_read_count(struct chat_reader *rd, struct str body, uint64_t *tokens);
 /* usageMetadata; false: it tells no counts. */
 bool gemini_read_usage(struct json_value usage, struct usage_tokens *out);
 void gemini_read_error(struct request *r, int status, const struct http_head *headers, struct str body,
@@ -48,6 +57,9 @@ void gemini_read_error(struct request *r, int status, const struct http_head *he
 
 /* Google's taskType of embed_request.task. */
 struct str gemini_task(struct str task, struct arena *a);
+/* The members of one text's embedContent request, but for its model. */
+void gemini_put_embed(struct json_writer *w, const struct embed_request *in, struct str text,
+                      struct arena *a);
 /* {"embeddings":[{"values":…}]} or {"embedding":{"values":…}}. */
 int gemini_read_embed(struct chat_reader *rd, const struct embed_request *in, struct str body,
                       struct embed_answer *out);

@@ -33,22 +33,6 @@ static void put_predict(struct json_writer *w, const struct embed_request *in, s
     }
 }
 
-static void put_content(struct json_writer *w, const struct embed_request *in, struct arena *a)
-{
-    json_member_open(w, "content", '{');
-    json_member_open(w, "parts", '[');
-    json_open(w, '{');
-    json_member_str(w, "text", in->texts[0]);
-    json_close(w, '}');
-    json_close(w, ']');
-    json_close(w, '}');
-    if (in->task.n > 0)
-        json_member_str(w, "taskType", gemini_task(in->task, a));
-    json_opt_str(w, "title", in->title);
-    if (in->dimensions > 0)
-        json_member_i64(w, "outputDimensionality", in->dimensions);
-}
-
 int vertex_write_embed(struct chat_call *c, const struct embed_request *in)
 {
     bool content = by_content(c->model);
@@ -63,7 +47,7 @@ int vertex_write_embed(struct chat_call *c, const struct embed_request *in)
         return -1;
     json_open(&w, '{');
     if (content)
-        put_content(&w, in, c->arena);
+        gemini_put_embed(&w, in, in->texts[0], c->arena);
     else
         put_predict(&w, in, c->arena);
     json_close(&w, '}');
