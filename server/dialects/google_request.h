@@ -8,8 +8,8 @@
 /* chat_dialect.read of dialect_generate_content. */
 int google_read_request(struct request *r, struct chat_request *out, struct failure *f);
 
-/* A signature as thoughtSignature: Google's own as it is, another's as base64 of "anthropic:" or "openai:"
- * and it; redacted thinking, of "anthropic-redacted:" and its data. */
+/* (google_signature.c) A signature as thoughtSignature: Google's own as it is, another's as base64 of
+ * "anthropic:" or "openai:" and it; redacted thinking, of "anthropic-redacted:" and its data. */
 struct str google_pack_signature(struct str signature, enum chat_signer signer, bool redacted,
                                  struct arena *a);
 /* The way back. *redacted: what came was redacted thinking's data. */
