@@ -2,6 +2,7 @@
  * contradicts what a node already is, is left out. Run by workers only; paths and values are a provider's. */
 #include "google_args.h"
 
+#include "chat.h"
 #include "google_json.h"
 #include "limits.h"
 
@@ -14,10 +15,9 @@ struct node {
     struct str name;           /* in its object */
     struct node *first, *next; /* children, in their order */
     struct node *last;
-    size_t count; /* of children */
-    char *text;   /* STRING: decoded so far; RAW: JSON */
-    size_t n, room;
-    bool whole; /* STRING: no more pieces come */
+    size_t count;    /* of children */
+    struct buf text; /* STRING: decoded so far; RAW: JSON; the arena's */
+    bool whole;      /* STRING: no more pieces come */
 };
 
 struct google_args {
@@ -123,24 +123,14 @@ static void append(struct google_args *g, struct node *n, struct str text)
 {
     if (g->bytes + text.n > MAX_ARGS_BYTES)
         return;
-    if (n->room - n->n < text.n) {
-        size_t room = 2 * n->room + text.n + 32;
-        char *p = arena_alloc(g->arena, room);
-        if (n->n > 0)
-            memcpy(p, n->text, n->n);
-        n->text = p;
-        n->room = room;
-    }
-    if (text.n > 0)
-        memcpy(n->text + n->n, text.p, text.n);
-    n->n += text.n;
+    chat_hold(&n->text, text, g->arena);
     g->bytes += text.n;
 }
 
 static void add_string(struct google_args *g, struct node *n, struct json_value piece, bool more)
 {
     if (n->kind == STRING && n->whole) /* written anew */
-        n->n = 0;
+        n->text.n = 0;
     n->kind = STRING;
     n->whole = !more;
     append(g, n, json_text(piece, g->arena));
@@ -164,9 +154,9 @@ void google_args_add(struct google_args *g, struct json_value partial)
                      : v[BOOL_VALUE].type == JSON_TRUE || v[BOOL_VALUE].type == JSON_FALSE ? v[BOOL_VALUE].raw
                                                                                            : STR("null");
     n->kind = RAW;
-    n->n = 0;
+    n->text.n = 0;
     append(g, n, raw);
-    if (n->n == 0) /* there was no room for it */
+    if (n->text.n == 0) /* there was no room for it */
         n->kind = NOTHING;
 }
 
@@ -177,10 +167,10 @@ static void put(struct json_writer *w, const struct node *n)
         json_null(w);
         return;
     case STRING:
-        json_str(w, (struct str){n->text, n->n});
+        json_str(w, buf_str(&n->text));
         return;
     case RAW:
-        json_raw(w, (struct str){n->text, n->n});
+        json_raw(w, buf_str(&n->text));
         return;
     case OBJECT:
     case ARRAY:

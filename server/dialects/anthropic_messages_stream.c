@@ -24,8 +24,8 @@ struct json_end {
 struct block {
     enum block_kind kind;
     uint32_t tool;
-    struct str id, name, signature, text; /* what waits to be told */
-    size_t room;                          /* of text */
+    struct str id, name, signature, data; /* what waits to be told; data: redacted */
+    struct buf text;                      /* that came while it waited; the arena's */
     enum chat_signer signer;
     bool told; /* arguments: some were */
     struct json_end end;
@@ -126,7 +126,7 @@ static void tell_start(struct chat_writer *cw, const struct block *b, struct buf
         break;
     case REDACTED:
         json_member_strz(&w, "type", "redacted_thinking");
-        json_member_str(&w, "data", anthropic_messages_sign(b->text, b->signer, chat_scratch(cw)));
+        json_member_str(&w, "data", anthropic_messages_sign(b->data, b->signer, chat_scratch(cw)));
         break;
     case CALL:
         json_member_strz(&w, "type", "tool_use");
@@ -234,8 +234,8 @@ static void open_block(struct chat_writer *cw, struct block *b, struct buf *out)
 {
     stream_of(cw)->open = b;
     tell_start(cw, b, out);
-    tell_text(cw, b, b->text, out);
-    b->text = STR_NULL;
+    tell_text(cw, b, buf_str(&b->text), out);
+    b->text = (struct buf){0};
 }
 
 /* Opens what waits, as far as nothing more can belong to what stands before it. all: nothing more comes. */
@@ -248,7 +248,7 @@ static void go_on(struct chat_writer *cw, bool all, struct buf *out)
         s->first = b->next;
         if (!s->first)
             s->last = NULL;
-        s->waiting -= b->text.n;
+        s->waiting -= b->text.n + b->data.n;
         open_block(cw, b, out);
     }
 }
@@ -282,7 +282,7 @@ static void begin_block(struct chat_writer *cw, struct block *b, struct buf *out
     b->id = copy(cw, b->id);
     b->name = copy(cw, b->name);
     b->signature = copy(cw, b->signature);
-    b->text = copy(cw, b->text);
+    b->data = copy(cw, b->data);
 }
 
 /* The youngest block, open or waiting: where a delta that begins nothing new belongs. */
@@ -298,15 +298,7 @@ static void keep(struct chat_writer *cw, struct block *b, struct str text)
         s->overflow = true;
         return;
     }
-    if (b->text.n + text.n > b->room) {
-        b->room = 2 * (b->text.n + text.n) + 64;
-        char *more = arena_alloc(cw->r->arena, b->room);
-        if (b->text.n > 0)
-            memcpy(more, b->text.p, b->text.n);
-        b->text.p = more;
-    }
-    memcpy((char *)(uintptr_t)b->text.p + b->text.n, text.p, text.n);
-    b->text.n += text.n;
+    chat_hold(&b->text, text, cw->r->arena);
     s->waiting += text.n;
 }
 
@@ -364,9 +356,9 @@ static void take_thinking(struct chat_writer *cw, const struct chat_delta *d, st
 static void take_redacted(struct chat_writer *cw, const struct chat_delta *d, struct buf *out)
 {
     struct block *b = new_block(cw, REDACTED);
-    b->text = d->data;
+    b->data = d->data;
     b->signer = d->signer;
-    stream_of(cw)->waiting += b->text.n;
+    stream_of(cw)->waiting += b->data.n;
     begin_block(cw, b, out);
 }
 

@@ -18,9 +18,8 @@ enum { MAX_HELD = 64 * 1024 * 1024 /* arguments of calls under way, of a stream 
 struct held_call {
     uint32_t choice, tool;
     struct str id, name, signature;
-    char *arguments;
-    size_t n, room;
-    unsigned depth; /* of what has come of them */
+    struct buf arguments; /* the arena's */
+    unsigned depth;       /* of what has come of them */
     bool in_string, escaped;
     bool ended; /* the outermost bracket was closed */
     bool told;
@@ -433,15 +432,7 @@ static void hold_arguments(struct chat_writer *cw, const struct chat_delta *d, s
         too_much(cw, out);
         return;
     }
-    if (c->room - c->n < d->text.n) {
-        c->room = 2 * c->room + d->text.n + 256;
-        char *p = arena_alloc(cw->r->arena, c->room);
-        if (c->n > 0)
-            memcpy(p, c->arguments, c->n);
-        c->arguments = p;
-    }
-    memcpy(c->arguments + c->n, d->text.p, d->text.n);
-    c->n += d->text.n;
+    chat_hold(&c->arguments, d->text, cw->r->arena);
     follow(c, d->text);
 }
 
@@ -462,8 +453,7 @@ static void tell_calls(struct chat_writer *cw, uint32_t choice, bool all, struct
         if (!all && !is_complete(c))
             return;
         struct json_writer w = open_candidate(s, out);
-        put_call(&w, c->id, c->name, (struct str){c->arguments, c->n}, c->signature, SIGNER_GOOGLE,
-                 chat_scratch(cw));
+        put_call(&w, c->id, c->name, buf_str(&c->arguments), c->signature, SIGNER_GOOGLE, chat_scratch(cw));
         close_content(&w);
         close_candidate(s, &w, choice);
         c->told = true;

@@ -27,11 +27,10 @@ struct stream_reader {
     struct block *blocks; /* by index */
     uint32_t n_blocks, room;
     uint32_t tools;
-    bool json;          /* the forced tool was called */
-    bool wraps;         /* … and the answer is but a part of its input */
-    struct str wrapped; /* its input so far, where the answer is but a part of it */
-    size_t wrapped_room;
-    uint64_t chars, from;                /* of text in all, and where the open block begins */
+    bool json;            /* the forced tool was called */
+    bool wraps;           /* … and the answer is but a part of its input */
+    struct buf wrapped;   /* its input so far, where the answer is but a part of it; the arena's */
+    uint64_t chars, from; /* of text in all, and where the open block begins */
     struct str citations[MAX_CITATIONS]; /* of the open block */
     uint32_t n_citations;
 };
@@ -98,18 +97,9 @@ static void emit_arguments(struct chat_reader *rd, const struct block *b, struct
 /* Keeps a piece of the wrapped answer; what passes the maximum is not kept, and will not be JSON. */
 static void keep_wrapped(struct chat_reader *rd, struct stream_reader *s, struct str text)
 {
-    if (text.n == 0 || text.n > MAX_WRAPPED - s->wrapped.n)
+    if (text.n > MAX_WRAPPED - s->wrapped.n)
         return;
-    if (s->wrapped.n + text.n > s->wrapped_room) {
-        s->wrapped_room = 2 * (s->wrapped.n + text.n) + 256;
-        char *more = arena_alloc(rd->arena, s->wrapped_room);
-        if (s->wrapped.n > 0)
-            memcpy(more, s->wrapped.p, s->wrapped.n);
-        s->wrapped.p = more;
-    }
-    char *end = (char *)(uintptr_t)s->wrapped.p + s->wrapped.n;
-    memcpy(end, text.p, text.n);
-    s->wrapped.n += text.n;
+    chat_hold(&s->wrapped, text, rd->arena);
 }
 
 static void emit_json(struct chat_reader *rd, struct stream_reader *s, struct str text)
@@ -204,9 +194,8 @@ static void end_block(struct chat_reader *rd, struct stream_reader *s, const str
     if (b->kind == TEXT && s->n_citations > 0)
         emit_annotations(rd, s);
     if (b->kind == JSON_CALL && s->wrapped.n > 0) {
-        struct str whole = s->wrapped;
-        s->wrapped = STR_NULL;
-        s->wrapped_room = 0;
+        struct str whole = buf_str(&s->wrapped);
+        s->wrapped = (struct buf){0};
         emit_text(rd, s, anthropic_json_answer(rd, whole));
     }
 }

@@ -363,10 +363,8 @@ struct stream {
     bool stopped, metered;
     uint64_t written, block_start; /* characters of text */
     int64_t block;
-    struct held { /* text beside our own tool, or its arguments where they have to be whole; in the arena */
-        char *p;
-        size_t n, cap;
-    } texts, arguments;
+    struct buf texts;     /* beside our own tool; the arena's */
+    struct buf arguments; /* its own, where they have to be whole; the arena's */
 };
 
 static struct stream *stream_of(struct chat_reader *rd)
@@ -381,22 +379,13 @@ static struct stream *stream_of(struct chat_reader *rd)
     return rd->state;
 }
 
-static bool hold(struct chat_reader *rd, struct held *h, struct str text)
+static bool hold(struct chat_reader *rd, struct buf *h, struct str text)
 {
     if (text.n > MAX_HELD - h->n) {
         malformed(rd, "The provider's answer is too long to be unwrapped.");
         return false;
     }
-    if (h->n + text.n > h->cap) {
-        h->cap = 2 * (h->n + text.n) < 4096 ? 4096 : 2 * (h->n + text.n);
-        char *more = arena_alloc(rd->arena, h->cap);
-        if (h->n > 0)
-            memcpy(more, h->p, h->n);
-        h->p = more;
-    }
-    if (text.n > 0)
-        memcpy(h->p + h->n, text.p, text.n);
-    h->n += text.n;
+    chat_hold(h, text, rd->arena);
     return true;
 }
 
@@ -410,7 +399,7 @@ static void emit_text(struct chat_reader *rd, struct stream *s, struct str text)
 
 static void emit_held(struct chat_reader *rd, struct stream *s)
 {
-    emit_text(rd, s, (struct str){s->texts.p, s->texts.n});
+    emit_text(rd, s, buf_str(&s->texts));
     s->texts.n = 0;
 }
 
@@ -553,7 +542,7 @@ static void finish_json(struct chat_reader *rd, struct stream *s)
 {
     emit_held(rd, s);
     if (s->json && s->wrapped)
-        emit_text(rd, s, answer_of(rd, (struct str){s->arguments.p, s->arguments.n}));
+        emit_text(rd, s, answer_of(rd, buf_str(&s->arguments)));
     else if (s->json && !s->answered)
         emit_text(rd, s, STR("{}"));
 }

@@ -27,7 +27,7 @@ struct candidate {
     bool as_text;             /* … and are no tool's, but the answer's text (GEMINI_JSON_TOOL) */
     enum chat_finish finish;
     struct gemini_said said; /* so far */
-    struct gemini_text part; /* collecting: the text of the last part */
+    struct buf part;         /* collecting: the text of the last part */
 };
 
 struct reader {
@@ -67,17 +67,17 @@ static struct chat_part *last_part(struct chat_choice *c, enum chat_part_kind ki
 static void collect_text(struct reader *g, struct chat_choice *c, const struct chat_delta *d,
                          enum chat_part_kind kind)
 {
-    struct gemini_text *text = &g->candidates[d->choice]->part;
+    struct buf *text = &g->candidates[d->choice]->part;
     struct chat_part *p = last_part(c, kind);
     if (p && p->signature.n == 0) {
         if (text->n == 0)
-            gemini_text_add(text, p->text, g->rd->arena);
-        gemini_text_add(text, d->text, g->rd->arena);
-        p->text = (struct str){text->p, text->n};
+            chat_hold(text, p->text, g->rd->arena);
+        chat_hold(text, d->text, g->rd->arena);
+        p->text = buf_str(text);
     } else {
         p = chat_add_part(&c->parts, &c->n_parts, g->rd->arena, kind);
         p->text = d->text;
-        *text = (struct gemini_text){0};
+        *text = (struct buf){0};
     }
     p->signature = d->signature;
     p->signer = d->signer;
@@ -151,7 +151,7 @@ static void tell_text(struct reader *g, uint32_t i, struct str text, struct str 
         return;
     if (g->text_kept + text.n <= GEMINI_MAX_SAID) {
         g->text_kept += text.n;
-        gemini_text_add(&c->said.text, text, g->rd->arena);
+        chat_hold(&c->said.text, text, g->rd->arena);
     }
     tell(g, &(struct chat_delta){.kind = DELTA_TEXT,
                                  .choice = i,

@@ -5,24 +5,7 @@
 #include "google_json.h"
 #include "json_write.h"
 
-#include <string.h>
-
 enum { MAX_SIZE = 1024 * 1024 /* of a chunk's citations */ };
-
-void gemini_text_add(struct gemini_text *g, struct str more, struct arena *a)
-{
-    if (g->room - g->n < more.n) {
-        size_t room = 2 * (g->n + more.n) + 64;
-        char *p = arena_alloc(a, room);
-        if (g->n > 0)
-            memcpy(p, g->p, g->n);
-        g->p = p;
-        g->room = room;
-    }
-    if (more.n > 0)
-        memcpy(g->p + g->n, more.p, more.n);
-    g->n += more.n;
-}
 
 struct source {
     struct str url, title;
@@ -40,7 +23,7 @@ static uint32_t characters(const char *p, size_t n)
  * stand before a place is counted once for every GEMINI_STRIDE bytes. */
 static int64_t character(struct gemini_said *c, struct json_value bytes)
 {
-    const struct gemini_text *text = &c->text;
+    const struct buf *text = &c->text;
     int64_t n;
     if (json_int(bytes, &n) != 0 || n < 0)
         return 0;

@@ -11,17 +11,9 @@ enum {
     GEMINI_STRIDE = 4096,
 };
 
-/* Text that grows in an arena. */
-struct gemini_text {
-    char *p;
-    size_t n, room;
-};
-
-void gemini_text_add(struct gemini_text *g, struct str more, struct arena *a);
-
 /* What a candidate has said and cited so far. */
 struct gemini_said {
-    struct gemini_text text;
+    struct buf text;                      /* the arena's (chat_hold) */
     uint64_t cited[GEMINI_MAX_CITATIONS]; /* hashes of the citations that were told */
     size_t n_cited;
     uint32_t before[GEMINI_MAX_SAID / GEMINI_STRIDE + 1]; /* characters before each stride of text … */
