@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 
 size_t cache_record_head(const struct cache_entry *e, const char *scope, uint8_t out[CACHE_RECORD_HEAD])
 {
@@ -22,6 +22,7 @@ size_t cache_record_head(const struct cache_entry *e, const char *scope, uint8_t
     pack_str(&k, str_of(scope));
     pack_str(&k, e->provider);
     pack_str(&k, e->model);
+    pack_str(&k, e->dropped);
     pack_num(&k, e->body.n);
     return k.full ? 0 : k.n;
 }
@@ -43,6 +44,7 @@ int cache_record_read(struct str record, struct cache_entry *e, struct str *scop
     *scope = unpack_str(&u);
     e->provider = unpack_str(&u);
     e->model = unpack_str(&u);
+    e->dropped = unpack_str(&u);
     e->body = unpack_str(&u);
     bool odd = u.bad || u.n != 0 || scope->n >= CACHE_SCOPE_MAX || e->expires_s < 0;
     return odd || (scope->n > 0 && memchr(scope->p, '\0', scope->n) != NULL) ? -1 : 0;

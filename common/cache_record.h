@@ -8,7 +8,7 @@
 
 #include "response_cache.h"
 
-enum { CACHE_RECORD_HEAD = 512, CACHE_DBS = 3 };
+enum { CACHE_RECORD_HEAD = 2048, CACHE_DBS = 3 };
 #define CACHE_DB_ENTRIES "entries"
 #define CACHE_DB_EXPIRY  "expiry"
 #define CACHE_DB_SCOPES  "scopes"

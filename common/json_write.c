@@ -34,6 +34,14 @@ void json_name_str(struct json_writer *w, struct str name)
     w->comma = false;
 }
 
+void json_name_raw(struct json_writer *w, struct str name)
+{
+    json_raw(w, STR("\""));
+    buf_add(w->out, name);
+    buf_add(w->out, STR("\":"));
+    w->comma = false;
+}
+
 void json_name(struct json_writer *w, const char *name)
 {
     json_name_str(w, str_of(name));

@@ -22,6 +22,8 @@ void json_close(struct json_writer *w, char bracket);
 /* A member's name, escaped where it must be; its value comes next. */
 void json_name(struct json_writer *w, const char *name);
 void json_name_str(struct json_writer *w, struct str name);
+/* … as json_next gives it: written already, without its quotes. */
+void json_name_raw(struct json_writer *w, struct str name);
 
 /* Values, in arrays or behind a name. */
 void json_str(struct json_writer *w, struct str text);   /* a string with what must be escaped */

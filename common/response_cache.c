@@ -89,6 +89,7 @@ static int copy_out(struct str record, int64_t now_s, struct arena *a, struct ca
         return 0;
     e->provider = arena_copy(a, e->provider);
     e->model = arena_copy(a, e->model);
+    e->dropped = arena_copy(a, e->dropped);
     e->body = arena_copy(a, e->body);
     return 1;
 }

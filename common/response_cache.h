@@ -17,6 +17,7 @@ struct cache_entry {
     struct usage_tokens tokens;  /* of the call that made it */
     uint64_t cost_pico;          /* … and its cost, which a hit saves; UINT64_MAX: unknown */
     struct str provider, model;  /* that answered */
+    struct str dropped;          /* parameters that were not honoured, by name; a hit tells them again */
     struct str body;             /* the JSON answer */
 };
 

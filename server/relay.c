@@ -209,6 +209,29 @@ static bool array_ended(struct attempt *a, struct str body)
     return finished;
 }
 
+void relay_store_stream(struct request *r, struct stream_join *join)
+{
+    struct buf answer;
+    buf_init(&answer, r->worker->config->cache.max_entry);
+    if (stream_join_finish(join, &answer) == 0)
+        request_cache_store(r, buf_str(&answer));
+    buf_free(&answer);
+}
+
+static void store(struct request *r, struct str body)
+{
+    if (!translate_array(r) || !is_array(body)) {
+        request_cache_store(r, body);
+        return;
+    }
+    struct stream_join *join = stream_join_new(r->match.endpoint, true, r->worker->config->cache.max_entry);
+    if (join) {
+        stream_join_bytes(join, body);
+        relay_store_stream(r, join);
+    }
+    stream_join_free(&join);
+}
+
 static enum step relay_json_body(struct attempt *a, struct str body)
 {
     struct request *r = a->r;
@@ -237,7 +260,7 @@ static enum step relay_json_body(struct attempt *a, struct str body)
         body = mended;
     enum step step = answer_body(a, body);
     if (r->cache_store && a->head->status == 200)
-        request_cache_store(r, body);
+        store(r, body);
     return step;
 }
 

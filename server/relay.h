@@ -3,6 +3,7 @@
 #define SERVER_RELAY_H
 
 #include "provider.h"
+#include "stream_join.h"
 #include "upstream.h"
 
 struct attempt {
@@ -53,6 +54,8 @@ void relay_estimate(struct request *r, uint64_t text_bytes);
 /* The counts as they are known or estimated so far. */
 struct usage_tokens relay_tokens_so_far(const struct request *r, uint64_t text_bytes);
 void relay_note_wait(struct attempt *a);
+/* A stream that is to be cached, and has ended properly. */
+void relay_store_stream(struct request *r, struct stream_join *join);
 /* The client has left: nothing to answer. */
 enum step relay_client_gone(struct attempt *a, uint64_t text_bytes);
 

@@ -7,7 +7,6 @@
 #include "relay.h"
 
 #include "answer.h"
-#include "chat_assemble.h"
 #include "clock.h"
 #include "json_scan.h"
 #include "log.h"
@@ -30,7 +29,7 @@ struct stream {
     struct arena scratch; /* of mended events, until they are sent */
     bool looked;          /* at the first event, whether it is of the endpoint's kind */
     bool chat; /* … and it is a chat completion's, which the Responses endpoint's callers don't read */
-    struct chat_assemble *assemble;
+    struct stream_join *join; /* for the cache; NULL: it is not to be stored */
 };
 
 /* ---- what goes out */
@@ -102,8 +101,8 @@ static void take_event(struct stream *s, const struct sse_event *ev)
         r->first_byte_ns =
             clock_mono_ns(); /* of the answer proper: a chunk that only names the role is none */
     }
-    if (s->assemble && ev->has_data)
-        chat_assemble_feed(s->assemble, e.instead.n > 0 ? data_of(e.instead) : ev->data);
+    if (s->join && ev->has_data)
+        stream_join_event(s->join, e.instead.n > 0 ? data_of(e.instead) : ev->data);
     if (!s->looked && ev->has_data) {
         s->looked = true;
         s->chat = r->match.endpoint == EP_RESPONSES && translate_is_chat(ev->data);
@@ -166,13 +165,8 @@ static enum step end(struct stream *s)
     upstream_last_seen(s->a->up);
     if (answer_end(r, gathered(s)) != 0)
         return relay_client_gone(s->a, s->text_bytes);
-    if (!s->assemble)
-        return STEP_DONE;
-    struct buf b;
-    buf_init(&b, r->worker->config->cache.max_entry);
-    if (chat_assemble_finish(s->assemble, &b) == 0)
-        request_cache_store(r, buf_str(&b));
-    buf_free(&b);
+    if (s->join)
+        relay_store_stream(r, s->join);
     return STEP_DONE;
 }
 
@@ -222,8 +216,8 @@ static enum step end_without_last(struct stream *s)
     forget(s);
     if (s->finished && (e == EP_CHAT || e == EP_COMPLETIONS)) {
         add(s, STR("data: [DONE]\n\n"));
-        if (s->assemble)
-            chat_assemble_feed(s->assemble, STR("[DONE]"));
+        if (s->join)
+            stream_join_event(s->join, STR("[DONE]"));
     }
     return end(s);
 }
@@ -313,8 +307,8 @@ enum step relay_stream(struct attempt *a)
     };
     sse_init(&s.sse);
     buf_init(&s.out, 2 * MAX_SSE_EVENT);
-    if (r->cache_store && (e == EP_CHAT || e == EP_COMPLETIONS))
-        s.assemble = chat_assemble_new(r->worker->config->cache.max_entry);
+    if (r->cache_store)
+        s.join = stream_join_new(e, false, r->worker->config->cache.max_entry);
     r->flags |= USAGE_STREAMED;
     answer_begin(r, a->head->status, STR("text/event-stream"));
     if (e != EP_NATIVE) /* a native stream's silence is its own */
@@ -324,7 +318,7 @@ enum step relay_stream(struct attempt *a)
     enum step step = run(&s);
     r->scratch = NULL;
     arena_fini(&s.scratch);
-    chat_assemble_free(&s.assemble);
+    stream_join_free(&s.join);
     buf_free(&s.out);
     sse_free(&s.sse);
     return step;

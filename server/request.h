@@ -91,8 +91,9 @@ struct request {
     uint8_t cache_key[32];
     int64_t cache_ttl_s;
     char cache_scope[64]; /* whose entry it is: "key:ID", "team:NAME", "global" */
-    bool cache_store; /* a complete successful answer is to be handed to request_cache_store (a streamed one
-                         put together by chat_assemble first) */
+    bool cache_store;   /* a complete successful answer is to be handed to request_cache_store (a streamed one
+                           put together first: stream_join.h) */
+    struct str dropped; /* parameters that the answering target did not honour (x-aigw-dropped-params) */
 
     /* the answer */
     int status; /* sent to the client; 0: none yet */

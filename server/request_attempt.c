@@ -81,6 +81,7 @@ static enum step relay(struct attempt *a)
     struct request *r = a->r;
     r->upstream_answered = true;
     tell_request_id(a);
+    r->dropped = a->dropped;
     if (a->dropped.n > 0)
         answer_header(r, "x-aigw-dropped-params", a->dropped);
     if (a->head->status >= 200 && a->head->status < 300) {

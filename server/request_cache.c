@@ -1,21 +1,36 @@
 /* Answers a request from the response cache, and hands complete answers to it. Run by workers only.
  *
  * What is the same request: the same endpoint, the same targets (so two names of one route share, and a
- * changed route does not hit), and the same body, whatever its white space, its members' order, the caller's
- * name for the model, and whether the answer is to be streamed. All of it goes into one SHA-256, together
- * with whose it is (cache.scope): that a cached answer never crosses tenants needs no further check.
+ * changed route does not hit), the same of what else reaches a provider and alters its answer (betas, the
+ * query), and the same body, whatever its white space, its members' order, the caller's name for the model,
+ * and whether the answer is to be streamed. All of it goes into one SHA-256, together with whose it is
+ * (cache.scope): that a cached answer never crosses tenants needs no further check.
+ *
+ * An entry is a whole answer in the caller's dialect (stream_join.h says how streams become one), and is told
+ * whole or as a stream, as it is asked for.
  *
  * A temperature above 0, or n above 1, is no reason not to answer from the cache: whoever wants another draw
  * says `cache-control: no-cache`. */
 #include "answer.h"
-#include "chat_split.h"
 #include "clock.h"
 #include "hash.h"
 #include "json_out.h"
 #include "response_cache.h"
 #include "scoreboard.h"
+#include "stream_tell.h"
+#include "translate.h"
 
-enum { MAX_TTL_S = 365 * 24 * 3600, KEY_EXTRA = 8192, FLUSH = 16 * 1024 };
+enum { MAX_TTL_S = 365 * 24 * 3600, KEY_EXTRA = 32 * 1024 };
+
+/* It goes on with something that the provider keeps and that the call changes, or goes on when it has been
+ * answered: no two such calls are the same. */
+static bool has_state(const struct request *r)
+{
+    static const char *const paths[] = {"conversation", "background", "container"};
+    struct json_value v[3];
+    return json_scan(r->body, paths, 3, v, NULL) != 0 || v[0].type == JSON_STRING ||
+           v[0].type == JSON_OBJECT || v[1].type == JSON_TRUE || v[2].type == JSON_STRING;
+}
 
 static bool cacheable(const struct request *r)
 {
@@ -25,11 +40,14 @@ static bool cacheable(const struct request *r)
     case EP_CHAT:
     case EP_COMPLETIONS:
     case EP_EMBEDDINGS:
-        return true;
-    case EP_MESSAGES:
     case EP_GENERATE:
     case EP_EMBED_CONTENT:
-        return !r->stream; /* their streams are not put together */
+        return true;
+    case EP_MESSAGES:
+        return !has_state(r);
+    case EP_RESPONSES: /* not one that is retrieved, or cancelled */
+        return str_eq(r->head->method, STR("POST")) && str_eq(r->match.rest, STR("/responses")) &&
+               !has_state(r);
     default:
         return false;
     }
@@ -87,18 +105,68 @@ static void set_scope(struct request *r)
         snprintf(r->cache_scope, sizeof r->cache_scope, "key:%s", r->key.id);
 }
 
+static void spell_text(struct buf *b, struct str text)
+{
+    buf_printf(b, "%zu:", text.n);
+    buf_add(b, text);
+    buf_add_byte(b, '\n');
+}
+
+/* Of the header lines those that reach a provider and that its answer may depend on. */
+static void spell_headers(const struct request *r, struct buf *b)
+{
+    static const char *const names[][2] = {[DIALECT_OPENAI] = {"openai-beta", NULL},
+                                           [DIALECT_ANTHROPIC] = {"anthropic-beta", "anthropic-version"},
+                                           [DIALECT_GOOGLE] = {NULL, NULL}};
+    for (size_t i = 0; i < 2; i++) {
+        const char *name = names[r->dialect][i];
+        struct str value = STR_NULL;
+        if (name)
+            http_find(r->head, name, &value);
+        spell_text(b, value);
+    }
+}
+
+/* Of Anthropic's query only beta has a meaning; of Google's, "alt" is the answer's framing, and others are
+ * the caller's credential. */
+static bool alters_answer(const struct request *r, struct str parameter)
+{
+    static const struct str nothing[] = {STR("alt="), STR("key="), STR("access_token=")};
+    if (r->dialect == DIALECT_ANTHROPIC)
+        return str_eq(parameter, STR("beta=true"));
+    if (str_starts(parameter, STR("%24")))
+        parameter = (struct str){parameter.p + 3, parameter.n - 3};
+    else if (str_starts(parameter, STR("$")))
+        parameter = (struct str){parameter.p + 1, parameter.n - 1};
+    for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++)
+        if (str_starts(parameter, nothing[i]))
+            return false;
+    return parameter.n > 0;
+}
+
+static void spell_query(const struct request *r, struct buf *b)
+{
+    struct str query = r->head->query, one;
+    while (str_split(&query, '&', &one))
+        if (alters_answer(r, one))
+            spell_text(b, one);
+    buf_add_byte(b, '\n');
+}
+
 /* Each part has its length before it or is JSON, so no two requests are spelled alike. */
 static int spell(struct request *r, struct buf *b)
 {
     static const char *const skip[] = {"stream", "stream_options", "model"};
-    buf_printf(b, "aigw response 1\n%zu:%s\n%d\n%zu\n", strlen(r->cache_scope), r->cache_scope,
-               (int)r->match.endpoint, r->n_targets);
+    buf_add(b, STR("aigw response 2\n"));
+    spell_text(b, str_of(r->cache_scope));
+    buf_printf(b, "%d\n%d\n%zu\n", (int)r->match.endpoint, r->match.batch, r->n_targets);
     for (size_t i = 0; i < r->n_targets; i++) {
         json_put_string(b, str_of(r->worker->config->providers[r->targets[i].provider].name));
         json_put_string(b, r->targets[i].model);
         buf_add_byte(b, '\n');
     }
-    buf_add_byte(b, '\n');
+    spell_headers(r, b);
+    spell_query(r, b);
     return json_canonical(b, r->body, skip, sizeof skip / sizeof *skip, r->arena) < 0 || b->full ? -1 : 0;
 }
 
@@ -135,54 +203,40 @@ static void note_hit(struct request *r, const struct cache_entry *e)
     metric_add(&m->cache_saved_pico_usd_total, r->saved_pico);
 }
 
-struct replay {
-    struct request *r;
-    const struct cache_entry *entry;
-    struct buf out;
-    bool begun, gone;
-};
-
-static int replay_event(struct str data, void *arg)
+/* Told anew: it was called without them, too. */
+static void tell_dropped(struct request *r, const struct cache_entry *e)
 {
-    struct replay *p = arg;
-    if (!p->begun) {
-        p->begun = true;
-        note_hit(p->r, p->entry);
-        answer_begin(p->r, 200, STR("text/event-stream"));
-    }
-    METRIC_INC(p->r->worker->metrics, stream_events_total);
-    buf_add(&p->out, STR("data: "));
-    buf_add(&p->out, data);
-    if (buf_add(&p->out, STR("\n\n")) < 0)
-        return -1;
-    if (p->out.n < FLUSH || str_eq(data, STR("[DONE]")))
-        return 0;
-    p->gone = answer_piece(p->r, buf_str(&p->out)) < 0;
-    buf_reset(&p->out);
-    return p->gone ? -1 : 0;
+    if (e->dropped.n > 0)
+        answer_header(r, "x-aigw-dropped-params", e->dropped);
 }
 
 /* STEP_NEXT: the entry can't be told as a stream, and nothing has been sent. */
 static enum step replay_stream(struct request *r, const struct cache_entry *e)
 {
-    struct replay p = {.r = r, .entry = e};
-    buf_init(&p.out, MAX_ANSWER);
-    int rc = chat_split(e->body, r->wants_usage, replay_event, &p);
-    if (rc == 0) {
-        answer_end(r, buf_str(&p.out));
-    } else if (p.begun && !p.gone) {
-        struct failure f = {.status = 500, .message = STR("The stored answer could not be sent.")};
-        answer_break(r, &f, true);
+    struct stream_tell how = {
+        .endpoint = r->match.endpoint, .with_usage = r->wants_usage, .array = translate_array(r)};
+    struct buf out;
+    buf_init(&out, (size_t)4 * MAX_ANSWER);
+    int events = stream_tell(&how, e->body, r->arena, &out);
+    if (events >= 0) {
+        note_hit(r, e);
+        tell_dropped(r, e);
+        metric_add(&r->worker->metrics->stream_events_total, (uint64_t)events);
+        answer_begin(r, 200, how.array ? STR("application/json") : STR("text/event-stream"));
+        answer_end(r, buf_str(&out));
     }
-    buf_free(&p.out);
-    return p.begun ? STEP_DONE : STEP_NEXT;
+    buf_free(&out);
+    return events >= 0 ? STEP_DONE : STEP_NEXT;
 }
 
 static enum step answer_hit(struct request *r, const struct cache_entry *e)
 {
-    if (r->stream && r->match.endpoint != EP_EMBEDDINGS)
+    if (r->route && r->route->strict && e->dropped.n > 0) /* stored by a route that is not */
+        return STEP_NEXT;
+    if (r->stream && endpoint_generates(r->match.endpoint))
         return replay_stream(r, e);
     note_hit(r, e);
+    tell_dropped(r, e);
     return answer_whole(r, 200, "application/json", e->body);
 }
 
@@ -256,6 +310,18 @@ static bool stop_complete(struct json_value reason, struct arena *a)
     return s.n > 0 && !str_eq(s, STR("refusal")) && !str_eq(s, STR("pause_turn"));
 }
 
+/* What OpenAI calls incomplete has come to its end where it reached its maximum. */
+static bool response_complete(struct str answer, struct arena *a)
+{
+    static const char *const paths[] = {"status", "output", "incomplete_details.reason"};
+    struct json_value v[3];
+    if (json_scan(answer, paths, 3, v, NULL) < 0 || v[1].type != JSON_ARRAY)
+        return false;
+    struct str status = json_text(v[0], a);
+    return str_eq(status, STR("completed")) ||
+           (str_eq(status, STR("incomplete")) && str_eq(json_text(v[2], a), STR("max_output_tokens")));
+}
+
 static bool is_complete(const struct request *r, struct str answer)
 {
     static const char *const paths[] = {"error",      "choices",   "data",      "stop_reason",
@@ -273,6 +339,8 @@ static bool is_complete(const struct request *r, struct str answer)
         return v[V_ONE].type == JSON_OBJECT || (v[V_MANY].type == JSON_ARRAY && v[V_MANY].count > 0);
     case EP_MESSAGES:
         return stop_complete(v[V_STOP], r->arena);
+    case EP_RESPONSES:
+        return response_complete(answer, r->arena);
     case EP_GENERATE:
         return candidates_complete(v[V_CANDIDATES], r->arena);
     default:
@@ -294,6 +362,7 @@ void request_cache_store(struct request *r, struct str answer)
         .cost_pico = r->flags & USAGE_COST_UNKNOWN ? UINT64_MAX : r->cost_pico,
         .provider = r->provider >= 0 ? str_of(w->config->providers[r->provider].name) : STR_NULL,
         .model = r->target_model.n < MAX_NAME ? r->target_model : STR_NULL,
+        .dropped = r->dropped,
         .body = answer,
     };
     if (cache_post(w->heritage->cache_fd, r->cache_key, r->cache_scope, &e, w->config->cache.max_entry) < 0)

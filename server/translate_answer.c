@@ -7,7 +7,6 @@
 #include "translate.h"
 
 #include "answer.h"
-#include "chat_assemble.h"
 #include "chat_stream.h"
 #include "clock.h"
 #include "frames.h"
@@ -25,9 +24,8 @@ struct translated {
     struct buf out;
     struct failure f;
     struct frames frames;
-    struct chat_assemble *assemble; /* for the cache */
-    struct sse_reader own;          /* … of what was written */
-    size_t arena_before;            /* … of the request's arena, before the answer */
+    struct stream_join *join; /* for the cache, of what was written; NULL: it is not to be stored */
+    size_t arena_before;      /* of the request's arena, before the answer */
 };
 
 enum {
@@ -141,6 +139,11 @@ static enum step tell_as_stream(struct translated *t, const struct chat_answer *
     answer_begin(r, 200, str_of(stream_type(t)));
     if (answer_end(r, buf_str(&t->out)) != 0)
         return relay_client_gone(t->a, bytes_of(answer));
+    buf_reset(&t->out);
+    if (r->cache_store) {
+        t->writer.dialect->write(&t->writer, answer, &t->out);
+        request_cache_store(r, buf_str(&t->out));
+    }
     return STEP_DONE;
 }
 
@@ -151,8 +154,7 @@ static enum step tell_whole(struct translated *t, const struct chat_answer *answ
     if (t->out.full)
         return too_large(t);
     answer_whole(r, 200, "application/json", buf_str(&t->out));
-    if (r->cache_store)
-        request_cache_store(r, buf_str(&t->out));
+    request_cache_store(r, buf_str(&t->out));
     return STEP_DONE;
 }
 
@@ -231,8 +233,7 @@ static enum step embeddings(struct attempt *a, struct str body)
         embed_dialect_of(r->match.endpoint)->write(r, a->embed, &answer, &out) == 0 && !out.full
             ? answer_whole(r, 200, "application/json", buf_str(&out))
             : answer_error(r, 502, "upstream_malformed", "The provider's embeddings can't be told.");
-    if (r->cache_store && r->status == 200)
-        request_cache_store(r, buf_str(&out));
+    request_cache_store(r, buf_str(&out));
     buf_free(&out);
     return step;
 }
@@ -282,21 +283,6 @@ static enum step count(struct attempt *a, struct str body)
 
 /* ---- streams */
 
-static void cache_what_was_written(struct translated *t)
-{
-    struct sse_event ev;
-    struct str rest = buf_str(&t->out);
-    while (rest.n > 0 && t->assemble) {
-        size_t n = rest.n < MAX_SSE_EVENT / 2 ? rest.n : MAX_SSE_EVENT / 2;
-        if (sse_feed(&t->own, (struct str){rest.p, n}) != 0)
-            chat_assemble_free(&t->assemble);
-        rest.p += n, rest.n -= n;
-        while (t->assemble && sse_next(&t->own, &ev) == 1)
-            if (ev.has_data)
-                chat_assemble_feed(t->assemble, ev.data);
-    }
-}
-
 /* Everything written so far, in one write. -1: the client is gone. */
 static int flush(struct translated *t)
 {
@@ -304,7 +290,8 @@ static int flush(struct translated *t)
     if (t->out.n == 0)
         return 0;
     METRIC_INC(r->worker->metrics, stream_events_total);
-    cache_what_was_written(t);
+    if (t->join)
+        stream_join_bytes(t->join, buf_str(&t->out));
     int rc = answer_piece(r, buf_str(&t->out));
     buf_reset(&t->out);
     return rc;
@@ -337,6 +324,18 @@ static void meter(struct translated *t, bool failed)
 
 static enum step end_improperly(struct translated *t, const struct failure *f);
 
+/* What is stored tells the usage, whether or not this caller asked for it. */
+static void store(struct translated *t)
+{
+    stream_join_bytes(t->join, buf_str(&t->out));
+    buf_reset(&t->out);
+    if (t->writer.dialect->usage)
+        t->writer.dialect->usage(&t->writer, &t->out);
+    if (t->out.n > 0)
+        stream_join_member(t->join, "usage", buf_str(&t->out));
+    relay_store_stream(t->a->r, t->join);
+}
+
 static enum step end_properly(struct translated *t)
 {
     struct request *r = t->a->r;
@@ -347,16 +346,10 @@ static enum step end_properly(struct translated *t)
     if (t->out.full)
         return end_improperly(t, &too_large_failure);
     upstream_last_seen(t->a->up);
-    cache_what_was_written(t);
     if (answer_end(r, buf_str(&t->out)) != 0)
         return relay_client_gone(t->a, t->sink.text_bytes);
-    if (!t->assemble)
-        return STEP_DONE;
-    struct buf b;
-    buf_init(&b, r->worker->config->cache.max_entry);
-    if (chat_assemble_finish(t->assemble, &b) == 0)
-        request_cache_store(r, buf_str(&b));
-    buf_free(&b);
+    if (t->join)
+        store(t);
     return STEP_DONE;
 }
 
@@ -483,16 +476,14 @@ static enum step stream(struct attempt *a, struct str held)
     struct translated t;
     begin(&t, a);
     frames_init(&t.frames, a->dialect->framing);
-    sse_init(&t.own);
-    if (r->cache_store && r->match.endpoint == EP_CHAT)
-        t.assemble = chat_assemble_new(r->worker->config->cache.max_entry);
+    if (r->cache_store)
+        t.join = stream_join_new(r->match.endpoint, translate_array(r), r->worker->config->cache.max_entry);
     r->flags |= USAGE_STREAMED;
     answer_begin(r, 200, str_of(stream_type(&t)));
     upstream_heartbeat(a->up, r->worker->config->http.heartbeat_ms);
     t.writer.dialect->begin(&t.writer, &t.out);
     enum step step = run(&t, held);
-    chat_assemble_free(&t.assemble);
-    sse_free(&t.own);
+    stream_join_free(&t.join);
     frames_free(&t.frames);
     end(&t);
     return step;

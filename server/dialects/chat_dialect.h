@@ -43,6 +43,9 @@ struct chat_dialect {
     void (*end)(struct chat_writer *w, struct buf *out);
     /* The improper one: the vendor's in-band error. */
     void (*fail)(struct chat_writer *w, const struct failure *f, struct buf *out);
+    /* The usage as JSON, where a stream tells it only to who asks for it: what is cached has it anyway. NULL:
+     * a stream always does. */
+    void (*usage)(const struct chat_writer *w, struct buf *out);
     const char *stream_type; /* content type of the stream; NULL: text/event-stream */
     /* … where it depends on the request (Google's without alt=sse is one JSON array); NULL: stream_type */
     const char *(*stream_type_of)(const struct request *r);

@@ -477,4 +477,5 @@ const struct chat_dialect dialect_chat = {
     .delta = openai_chat_delta,
     .end = openai_chat_end,
     .fail = openai_chat_fail,
+    .usage = openai_chat_usage,
 };

@@ -69,6 +69,7 @@ void openai_chat_write(struct chat_writer *w, const struct chat_answer *a, struc
 void openai_chat_begin(struct chat_writer *w, struct buf *out);
 void openai_chat_delta(struct chat_writer *w, const struct chat_delta *d, struct buf *out);
 void openai_chat_end(struct chat_writer *w, struct buf *out);
+void openai_chat_usage(const struct chat_writer *w, struct buf *out);
 void openai_chat_fail(struct chat_writer *w, const struct failure *f, struct buf *out);
 
 /* Signatures of thinking stand bare where Anthropic made them (as LiteLLM and others have it), else with

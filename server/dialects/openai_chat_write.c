@@ -53,7 +53,7 @@ static void put_head(struct json_writer *j, struct chat_writer *w, const char *o
 
 static void put_usage(struct json_writer *j, const struct usage_tokens *u)
 {
-    json_member_open(j, "usage", '{');
+    json_open(j, '{');
     json_member_i64(j, "prompt_tokens", (int64_t)u->input);
     json_member_i64(j, "completion_tokens", (int64_t)u->output);
     json_member_i64(j, "total_tokens", (int64_t)(u->input + u->output));
@@ -240,6 +240,7 @@ void openai_chat_write(struct chat_writer *w, const struct chat_answer *a, struc
     for (size_t i = 0; i < a->n_choices; i++)
         put_choice(&j, i, &a->choices[i], w->r->arena);
     json_close(&j, ']');
+    json_name(&j, "usage");
     put_usage(&j, &w->usage);
     json_close(&j, '}');
 }
@@ -550,11 +551,19 @@ void openai_chat_end(struct chat_writer *w, struct buf *out)
         struct json_writer j = {.out = out};
         buf_add(out, s->head);
         json_close(&j, ']');
+        json_name(&j, "usage");
         put_usage(&j, &w->usage);
         json_close(&j, '}');
         buf_add(out, STR("\n\n"));
     }
     buf_add(out, STR("data: [DONE]\n\n"));
+}
+
+void openai_chat_usage(const struct chat_writer *w, struct buf *out)
+{
+    struct json_writer j = json_writer(out);
+    if (!w->r->wants_usage)
+        put_usage(&j, &w->usage);
 }
 
 void openai_chat_fail(struct chat_writer *w, const struct failure *f, struct buf *out)
