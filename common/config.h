@@ -49,6 +49,7 @@ struct conf_virtual { /* provider type "virtual": how it behaves; everything det
     const char *replay;                    /* folder of recorded answers: MODEL.json, MODEL.sse */
 };
 
+enum conf_hosted { HOSTED_REFUSE, HOSTED_DROP }; /* tools that only their own vendor runs */
 enum conf_responses { RESPONSES_AUTO, RESPONSES_TRUE, RESPONSES_FALSE };
 
 struct conf_provider {
@@ -86,6 +87,7 @@ struct conf_model {
     struct price price; /* known: overrides the table */
     uint32_t context_window, max_output;
     bool strict; /* a parameter that the target can't honour is refused */
+    enum conf_hosted hosted_tools;
 };
 
 enum cache_scope { CACHE_SCOPE_KEY, CACHE_SCOPE_TEAM, CACHE_SCOPE_GLOBAL };

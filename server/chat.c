@@ -554,9 +554,14 @@ static void emit_part(const struct chat_part *p, uint32_t choice, uint32_t *tool
         d.tool = *tool;
         d.id = p->id;
         d.name = p->name;
+        d.custom = p->custom;
         emit(arg, &d);
-        d = (struct chat_delta){
-            .kind = DELTA_ARGUMENTS, .choice = choice, .tool = (*tool)++, .text = p->arguments};
+        d = (struct chat_delta){.kind = DELTA_ARGUMENTS,
+                                .choice = choice,
+                                .tool = (*tool)++,
+                                .text = p->custom ? p->text : p->arguments,
+                                .custom = p->custom,
+                                .whole = true};
         break;
     default: /* no answer has any */
         return;

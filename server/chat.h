@@ -64,7 +64,9 @@ struct chat_part {
     struct str id;        /* TOOL_CALL, TOOL_RESULT: the call's */
     struct str arguments; /* TOOL_CALL: JSON text as the model wrote it; may be empty ({} is meant), and not
                              valid (chat_arguments gives a valid object) */
-    bool is_error;        /* TOOL_RESULT */
+    bool custom;   /* TOOL_CALL: of a custom tool, whose input is `text`. In a request, arguments hold the
+                      same for the function that stands for it (custom_tool.h) */
+    bool is_error; /* TOOL_RESULT */
     struct chat_part *parts; /* TOOL_RESULT: its content (TEXT, IMAGE, FILE) */
     size_t n_parts;
     const struct chat_message
@@ -81,11 +83,21 @@ struct chat_message {
     bool google_signed; /* a call of it has a signature of Google's (filled by chat_settle) */
 };
 
+enum chat_tool_kind {
+    TOOL_FUNCTION,
+    TOOL_CUSTOM, /* OpenAI's: takes one text, no JSON */
+    TOOL_SEARCH, /* OpenAI's: the caller looks for more tools */
+};
+
+/* Whatever its kind, it is a function to who has no other: name, description and schema are that one's. */
 struct chat_tool {
+    enum chat_tool_kind kind;
     struct str name, description;
     struct str schema; /* JSON of its parameters; empty: takes none */
     int strict;        /* -1: not said */
     struct str cache_control;
+    struct str space, own_name; /* its namespace and its name in there (Responses); empty: it is in none */
+    struct str own_description, syntax, definition; /* TOOL_CUSTOM: without the grammar; the grammar */
 };
 
 enum chat_choice_kind {
@@ -130,6 +142,7 @@ enum chat_param {
     PARAM_MODALITIES,     /* asks for other than text */
     PARAM_PREDICTION,
     PARAM_SAFETY_SETTINGS, /* Google's */
+    PARAM_TOOL_FORMAT,     /* grammars of custom tools: told to the model, but not enforced */
     CHAT_PARAMS
 };
 
@@ -217,8 +230,9 @@ enum chat_delta_kind {
     DELTA_THINKING,  /* text; a signature ends the block: the next THINKING begins another */
     DELTA_REDACTED,  /* data, signer */
     DELTA_REFUSAL,   /* text */
-    DELTA_TOOL,      /* a tool call begins: tool, id, name (neither empty), signature */
-    DELTA_ARGUMENTS, /* text: more of call `tool`'s arguments. Calls may interleave */
+    DELTA_TOOL,      /* a tool call begins: tool, id, name (neither empty), signature, custom */
+    DELTA_ARGUMENTS, /* text: more of call `tool`'s arguments, or of its input (custom). Calls may interleave
+                      */
     DELTA_IMAGE,     /* data, mime or url */
     DELTA_LOGPROBS,  /* json: OpenAI's form, of the text since the last one */
     DELTA_ANNOTATIONS, /* json: array */
@@ -231,6 +245,8 @@ struct chat_delta {
     uint32_t choice; /* index */
     uint32_t
         tool; /* TOOL, ARGUMENTS: index of the call within its choice: 0, 1, 2 … in the order they begin */
+    bool custom; /* TOOL, ARGUMENTS: a call of a custom tool */
+    bool whole;  /* ARGUMENTS: nothing follows that counts */
     struct str text, id, name, model, data, mime, url, json;
     struct str signature;
     enum chat_signer signer;

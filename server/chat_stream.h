@@ -19,6 +19,7 @@ struct chat_sink {
     uint32_t n_choices; /* highest seen, + 1 */
     bool finished[MAX_CHAT_CHOICES];
     bool tools[MAX_CHAT_CHOICES]; /* a tool call was seen: a FINISH_STOP then means FINISH_TOOL_CALLS */
+    struct custom_call *customs;  /* under way, of tools that are functions to the provider */
 };
 
 void chat_sink_take(struct chat_sink *s, const struct chat_delta *d);

@@ -9,6 +9,7 @@
 #include "answer.h"
 #include "chat_stream.h"
 #include "clock.h"
+#include "custom_tool.h"
 #include "frames.h"
 #include "log.h"
 #include "scoreboard.h"
@@ -176,6 +177,7 @@ static enum step tell(struct translated *t, struct str body)
     if (t->a->dialect->read_chat(&t->reader, body, &answer) != 0)
         return refused_answer(t);
     mend_finish(&answer);
+    custom_tool_answer(r->chat, &answer, r->arena);
     take_usage(t, &answer);
     return r->stream ? tell_as_stream(t, &answer) : tell_whole(t, &answer);
 }

@@ -1,13 +1,15 @@
 /* Reads requests to OpenAI's Chat Completions into the neutral form. Run by workers.
  *
  * Members are dispatched by name, once each, in the order they stand: what depends on two of them (the legacy
- * function_call and its result) is settled behind the walk. What only OpenAI itself could serve (custom
- * tools, its web search, speech, stored audio) is refused with the member's path in `param`; a member without
+ * function_call and its result) is settled behind the walk. What only OpenAI itself could serve (its web
+ * search, speech, stored audio) is refused with the member's path in `param`; a member without
  * a place in the neutral form is noted by name.
  *
  * Read beside OpenAI's own: cache_control on parts, messages and tools; reasoning_content and thinking_blocks
  * of assistant turns; extra_content.google.thought_signature; thinking and reasoning objects, top_k. */
 #include "openai_chat_dialect.h"
+
+#include "custom_tool.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -73,6 +75,17 @@ static int truth(struct json_value v)
     return v.type == JSON_TRUE ? 1 : v.type == JSON_FALSE ? 0 : -1;
 }
 
+/* Functions and custom tools share one space of names: who calls one says no more than its name. */
+static int add_tool(struct openai_reading *d, struct chat_tool t, const char *at)
+{
+    const struct chat_tool *same = chat_tool(d->out, t.name);
+    if (same && !d->out->too_many && (same->kind == TOOL_CUSTOM || t.kind == TOOL_CUSTOM))
+        return reading_bad(d, reading_at(d, "%s.name", at), "invalid_value",
+                           "Invalid '%s.name': two tools have that name.", at);
+    *chat_add_tool(d->out, d->a) = t;
+    return 0;
+}
+
 static int take_function(struct openai_reading *d, struct json_value function, struct str mark,
                          const char *at)
 {
@@ -86,25 +99,63 @@ static int take_function(struct openai_reading *d, struct json_value function, s
         return reading_missing(d, at, "name");
     if (given(v[PARAMETERS]) && v[PARAMETERS].type != JSON_OBJECT)
         return reading_bad_type(d, reading_at(d, "%s.parameters", at), "a JSON schema (an object)");
-    struct chat_tool *t = chat_add_tool(d->out, d->a);
-    t->name = name;
-    t->description = text_of(d, v[DESCRIPTION]);
-    t->schema = given(v[PARAMETERS]) ? v[PARAMETERS].raw : STR_NULL;
-    t->strict = truth(v[STRICT]);
-    t->cache_control = mark.n > 0 ? mark : cache_mark(v[MARK], (struct json_value){0});
+    struct chat_tool t = {.name = name,
+                          .description = text_of(d, v[DESCRIPTION]),
+                          .schema = given(v[PARAMETERS]) ? v[PARAMETERS].raw : STR_NULL,
+                          .strict = truth(v[STRICT])};
+    t.cache_control = mark.n > 0 ? mark : cache_mark(v[MARK], (struct json_value){0});
+    return add_tool(d, t, at);
+}
+
+/* {"type":"text"}, or {"type":"grammar","grammar":{"syntax","definition"}}. */
+static int take_grammar(struct openai_reading *d, struct chat_tool *t, struct json_value format,
+                        const char *at)
+{
+    struct str type = member_text(d, format, "type");
+    struct json_value grammar = json_member(format, "grammar");
+    if (!given(format) || is(type, "text"))
+        return 0;
+    t->syntax = member_text(d, grammar, "syntax");
+    t->definition = member_text(d, grammar, "definition");
+    if (!is(type, "grammar") || t->definition.n == 0)
+        return reading_bad(d, at, "invalid_value",
+                           "Invalid '%s': expected the type 'text', or 'grammar' and its definition.", at);
+    chat_set_param(d->out, PARAM_TOOL_FORMAT, "tools[].custom.format", format);
     return 0;
+}
+
+static int take_custom(struct openai_reading *d, struct json_value custom, struct str mark, const char *at)
+{
+    static const char *const paths[] = {"name", "description", "format"};
+    enum { NAME, DESCRIPTION, FORMAT };
+    struct json_value v[3];
+    if (LOOK(d, custom, paths, v, at) != 0)
+        return -1;
+    struct chat_tool t = {.name = text_of(d, v[NAME]),
+                          .own_description = text_of(d, v[DESCRIPTION]),
+                          .strict = -1,
+                          .cache_control = mark};
+    if (t.name.n == 0)
+        return reading_missing(d, at, "name");
+    if (take_grammar(d, &t, v[FORMAT], reading_at(d, "%s.format", at)) != 0)
+        return -1;
+    custom_tool_settle(&t, d->a);
+    return add_tool(d, t, at);
 }
 
 static int take_tool(struct openai_reading *d, struct json_value tool, const char *at)
 {
-    static const char *const paths[] = {"type", "function", "cache_control"};
-    struct json_value v[3];
+    static const char *const paths[] = {"type", "function", "custom", "cache_control"};
+    enum { TYPE, FUNCTION, CUSTOM, MARK };
+    struct json_value v[4];
     if (LOOK(d, tool, paths, v, at) != 0)
         return -1;
-    if (!is(text_of(d, v[0]), "function") && (given(v[0]) || !given(v[1])))
-        return reading_unsupported(d, reading_at(d, "%s.type", at),
-                                   "A tool that is no function of the caller's own");
-    return take_function(d, v[1], cache_mark(v[2], (struct json_value){0}), reading_at(d, "%s.function", at));
+    struct str mark = cache_mark(v[MARK], (struct json_value){0});
+    if (is(text_of(d, v[TYPE]), "custom"))
+        return take_custom(d, v[CUSTOM], mark, reading_at(d, "%s.custom", at));
+    if (!is(text_of(d, v[TYPE]), "function") && (given(v[TYPE]) || !given(v[FUNCTION])))
+        return reading_unsupported(d, reading_at(d, "%s.type", at), "A tool that is not the caller's own");
+    return take_function(d, v[FUNCTION], mark, reading_at(d, "%s.function", at));
 }
 
 static int take_tools(struct openai_reading *d, struct json_value tools)
@@ -157,6 +208,13 @@ static int take_choice_name(struct openai_reading *d, struct str name, const cha
     return 0;
 }
 
+/* {"type":"function","function":{"name":…}}, the same of a custom tool, and, as it once was, {"name":…}. */
+static struct str chosen_name(struct openai_reading *d, struct json_value v)
+{
+    struct json_value custom = json_member(v, "custom"), function = json_member(v, "function");
+    return member_text(d, given(custom) ? custom : given(function) ? function : v, "name");
+}
+
 static int take_allowed(struct openai_reading *d, struct json_value allowed)
 {
     static const char at[] = "tool_choice.allowed_tools";
@@ -165,7 +223,7 @@ static int take_allowed(struct openai_reading *d, struct json_value allowed)
     if (tools.type != JSON_ARRAY || take_choice_word(d, member_text(d, allowed, "mode"), at) != 0)
         return reading_bad_type(d, at, "an object with 'mode' and 'tools'");
     while (json_next(tools.raw, &next, NULL, &v)) {
-        struct str name = member_text(d, json_member(v, "function"), "name");
+        struct str name = chosen_name(d, v);
         if (!chat_tool(d->out, name))
             return reading_bad(d, at, "invalid_value",
                                "Invalid '%s': it names what is no tool of the request.", at);
@@ -193,12 +251,8 @@ static int take_tool_choice(struct openai_reading *d)
         rc = reading_bad_type(d, at, "a string or an object");
     else if (is(type, "allowed_tools"))
         rc = take_allowed(d, json_member(v, "allowed_tools"));
-    else if (is(type, "custom"))
-        rc = reading_unsupported(d, at, "A custom tool");
-    else if (given(json_member(v, "function")))
-        rc = take_choice_name(d, member_text(d, json_member(v, "function"), "name"), at);
     else
-        rc = take_choice_name(d, member_text(d, v, "name"), at);
+        rc = take_choice_name(d, chosen_name(d, v), at);
     if (rc == 0 && d->out->n_tools == 0 && d->out->tool_choice == TOOLS_REQUIRED)
         rc = reading_bad(d, at, "invalid_value", "'%s' is only allowed where the request has tools.", at);
     return rc;

@@ -2,6 +2,7 @@
 #include "openai_chat_dialect.h"
 
 #include "base64.h"
+#include "custom_tool.h"
 #include "utf8.h"
 
 /* Google's signature stands where its own OpenAI-compatible door has it. */
@@ -301,22 +302,26 @@ static struct str arguments_of(struct openai_reading *d, struct json_value v)
 static int take_tool_call(struct openai_reading *d, struct chat_message *m, struct json_value call,
                           const char *at)
 {
-    static const char *const paths[] = {"type", "id", "function.name", "function.arguments", SIGNATURE_PATH};
-    enum { TYPE, ID, NAME, ARGUMENTS, SIGNATURE };
-    struct json_value v[5];
+    static const char *const paths[] = {"type",        "id",           "function.name", "function.arguments",
+                                        "custom.name", "custom.input", SIGNATURE_PATH};
+    enum { TYPE, ID, NAME, ARGUMENTS, CUSTOM_NAME, INPUT, SIGNATURE };
+    struct json_value v[7];
     if (LOOK(d, call, paths, v, at) != 0)
         return -1;
-    if (given(v[TYPE]) && !is(text_of(d, v[TYPE]), "function"))
-        return reading_unsupported(d, reading_at(d, "%s.type", at), "A call of a custom tool");
+    bool custom = is(text_of(d, v[TYPE]), "custom");
+    if (given(v[TYPE]) && !custom && !is(text_of(d, v[TYPE]), "function"))
+        return reading_unsupported(d, reading_at(d, "%s.type", at), "A call of what is not the caller's own");
     struct chat_part *p = add(d, m, PART_TOOL_CALL);
     p->id = text_of(d, v[ID]);
-    p->name = text_of(d, v[NAME]);
-    p->arguments = arguments_of(d, v[ARGUMENTS]);
+    p->custom = custom;
+    p->name = text_of(d, v[custom ? CUSTOM_NAME : NAME]);
+    p->text = custom ? text_of(d, v[INPUT]) : STR_NULL;
+    p->arguments = custom ? custom_tool_arguments(p->text, d->a) : arguments_of(d, v[ARGUMENTS]);
     p->signature = text_of(d, v[SIGNATURE]);
     p->signer = p->signature.n > 0 ? SIGNER_GOOGLE : SIGNER_NONE;
     if (p->id.n == 0)
         return reading_missing(d, at, "id");
-    return p->name.n > 0 ? 0 : reading_missing(d, at, "function.name");
+    return p->name.n > 0 ? 0 : reading_missing(d, at, custom ? "custom.name" : "function.name");
 }
 
 static int take_tool_calls(struct openai_reading *d, struct chat_message *m, struct json_value calls,

@@ -17,7 +17,7 @@ enum { MAX_ECHO = 4 * 1024 * 1024 /* of a thinking block kept until its signatur
 /* What has been told of a choice. */
 struct choice {
     bool begun;      /* its role */
-    bool *arguments; /* of call i: some have come */
+    bool *arguments; /* of call i: some have come, or there need be none */
     uint32_t n_calls, cap_calls;
     uint32_t n_blocks, n_images, n_annotations;
     struct buf thinking; /* of the open block; memory of the arena */
@@ -167,6 +167,16 @@ static void put_blocks(struct json_writer *j, const struct chat_choice *c)
     json_close(j, ']');
 }
 
+/* What is called, and with what. */
+static void put_called(struct json_writer *j, bool custom, struct str name, struct str arguments)
+{
+    json_member_strz(j, "type", custom ? "custom" : "function");
+    json_member_open(j, custom ? "custom" : "function", '{');
+    json_member_str(j, "name", name);
+    json_member_str(j, custom ? "input" : "arguments", arguments);
+    json_close(j, '}');
+}
+
 static void put_calls(struct json_writer *j, const struct chat_choice *c)
 {
     if (!chat_has(c->parts, c->n_parts, PART_TOOL_CALL))
@@ -178,11 +188,10 @@ static void put_calls(struct json_writer *j, const struct chat_choice *c)
             continue;
         json_open(j, '{');
         json_member_str(j, "id", p->id);
-        json_member_strz(j, "type", "function");
-        json_member_open(j, "function", '{');
-        json_member_str(j, "name", p->name);
-        json_member_str(j, "arguments", p->arguments.n > 0 ? p->arguments : STR("{}"));
-        json_close(j, '}');
+        put_called(j, p->custom, p->name,
+                   p->custom            ? p->text
+                   : p->arguments.n > 0 ? p->arguments
+                                        : STR("{}"));
         put_google_signature(j, p->signer == SIGNER_GOOGLE ? p->signature : STR_NULL);
         json_close(j, '}');
     }
@@ -396,34 +405,31 @@ static void put_call(struct chat_writer *w, struct stream *s, struct choice *c, 
                      struct buf *out)
 {
     note_call(w, c, d->tool);
+    c->arguments[d->tool] |= d->custom; /* an empty text is one */
     struct json_writer j = open_chunk(s, d->choice, out);
     json_member_open(&j, "tool_calls", '[');
     json_open(&j, '{');
     json_member_i64(&j, "index", d->tool);
     json_member_str(&j, "id", d->id);
-    json_member_strz(&j, "type", "function");
-    json_member_open(&j, "function", '{');
-    json_member_str(&j, "name", d->name);
-    json_member_strz(&j, "arguments", "");
-    json_close(&j, '}');
+    put_called(&j, d->custom, d->name, STR(""));
     put_google_signature(&j, d->signer == SIGNER_GOOGLE ? d->signature : STR_NULL);
     json_close(&j, '}');
     json_close(&j, ']');
     close_plain(&j, w);
 }
 
-static void put_arguments(struct chat_writer *w, struct stream *s, struct choice *c, uint32_t choice,
-                          uint32_t tool, struct str text, struct buf *out)
+static void put_arguments(struct chat_writer *w, struct stream *s, struct choice *c,
+                          const struct chat_delta *d, struct buf *out)
 {
-    if (text.n == 0 || tool >= c->n_calls)
+    if (d->text.n == 0 || d->tool >= c->n_calls)
         return;
-    c->arguments[tool] = true;
-    struct json_writer j = open_chunk(s, choice, out);
+    c->arguments[d->tool] = true;
+    struct json_writer j = open_chunk(s, d->choice, out);
     json_member_open(&j, "tool_calls", '[');
     json_open(&j, '{');
-    json_member_i64(&j, "index", tool);
-    json_member_open(&j, "function", '{');
-    json_member_str(&j, "arguments", text);
+    json_member_i64(&j, "index", d->tool);
+    json_member_open(&j, d->custom ? "custom" : "function", '{');
+    json_member_str(&j, d->custom ? "input" : "arguments", d->text);
     json_close(&j, '}');
     json_close(&j, '}');
     json_close(&j, ']');
@@ -436,7 +442,7 @@ static void fill_arguments(struct chat_writer *w, struct stream *s, struct choic
 {
     for (uint32_t i = 0; i < c->n_calls; i++)
         if (!c->arguments[i])
-            put_arguments(w, s, c, choice, i, STR("{}"), out);
+            put_arguments(w, s, c, &(struct chat_delta){.choice = choice, .tool = i, .text = STR("{}")}, out);
 }
 
 /* ---- streams: the rest */
@@ -522,7 +528,7 @@ void openai_chat_delta(struct chat_writer *w, const struct chat_delta *d, struct
         put_call(w, s, c, d, out);
         break;
     case DELTA_ARGUMENTS:
-        put_arguments(w, s, c, d->choice, d->tool, d->text, out);
+        put_arguments(w, s, c, d, out);
         break;
     case DELTA_IMAGE:
         put_picture(w, s, c, d, out);

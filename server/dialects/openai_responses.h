@@ -1,5 +1,6 @@
-/* What the files of the Responses dialect share: openai_responses_read.c (the request), _items.c (its input),
- * _stream.c (the items of an answer and the events that tell them), _write.c (the response object). */
+/* What the files of the Responses dialect share: openai_responses_read.c (the request), _tools.c, _items.c
+ * (its input), _stream.c (the items of an answer and the events that tell them), _write.c (the response
+ * object). */
 #ifndef SERVER_OPENAI_RESPONSES_H
 #define SERVER_OPENAI_RESPONSES_H
 
@@ -18,23 +19,51 @@ struct responses_reading {
     size_t at, sub_at;
 };
 
+/* What the search among tools is called that the caller runs (its tools have names of their own). */
+#define RESPONSES_TOOL_SEARCH "tool_search"
+
 /* -1, with a 400. member: its name within the place where the reading is; NULL: the place itself. */
 int responses_wrong(struct responses_reading *rd, const char *code, const char *member, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 /* The same for a member of another type than it must have. */
 int responses_type(struct responses_reading *rd, const char *member, const char *expected);
+/* A value that is none of those that are supported. */
+int responses_bad_value(struct responses_reading *rd, const char *member, struct str got,
+                        const char *supported);
+/* Where it is, as a path. */
+const char *responses_place(struct responses_reading *rd, const char *member);
 /* Decoded text of an optional string (null: none). -1: it is something else. */
 int responses_text(struct responses_reading *rd, const char *member, struct json_value v, struct str *out);
-/* One of the request's tools. */
-int responses_read_tool(struct responses_reading *rd, struct json_value tool);
+int responses_missing(struct responses_reading *rd, const char *member);
+
+/* ---- openai_responses_tools.c */
+
+/* One of the request's tools. more: it came amid the conversation, and one that is there already is it. */
+int responses_read_tool(struct responses_reading *rd, struct json_value tool, bool more);
+int responses_read_tools(struct responses_reading *rd, const char *name, struct json_value v);
+int responses_read_tool_choice(struct responses_reading *rd, const char *name, struct json_value v);
+/* What the neutral form calls the tool of that namespace (empty: none, or not said) and name. */
+struct str responses_tool_name(struct responses_reading *rd, struct str space, struct str name);
 /* Notes, once, what is left out because the target can do without. name: memory of the arena. */
 void responses_pass_over(struct responses_reading *rd, struct str name);
 int responses_read_input(struct responses_reading *rd, struct json_value input);
 int responses_read(struct request *r, struct chat_request *out, struct failure *f);
 
+static inline bool given(struct json_value v)
+{
+    return v.type != JSON_ABSENT && v.type != JSON_NULL;
+}
+
 /* ---- writing: an answer as the items of its output */
 
-enum responses_kind { ITEM_MESSAGE, ITEM_REASONING, ITEM_CALL, ITEM_IMAGE };
+enum responses_kind {
+    ITEM_MESSAGE,
+    ITEM_REASONING,
+    ITEM_CALL,        /* of a function */
+    ITEM_CUSTOM_CALL, /* of a custom tool */
+    ITEM_SEARCH_CALL, /* of the caller's search among tools */
+    ITEM_IMAGE
+};
 
 /* Text that grows in the request's arena. */
 struct grown {
@@ -58,13 +87,14 @@ struct responses_item {
     const char *status; /* "in_progress" while it is open */
     struct responses_part *parts;
     size_t n_parts;
-    struct grown text;    /* reasoning: its summary; call: its arguments */
-    bool told;            /* reasoning: the summary part was begun */
-    struct str encrypted; /* reasoning: encrypted_content */
-    uint32_t tool;        /* call: chat_delta.tool */
-    struct str call_id, name;
-    struct str signature;  /* call: Google's */
-    struct str data, mime; /* image */
+    struct grown text;               /* reasoning: its summary; call: its arguments, or input */
+    bool told;                       /* reasoning: the summary part was begun */
+    struct str encrypted;            /* reasoning: encrypted_content */
+    uint32_t tool;                   /* call: chat_delta.tool */
+    struct str call_id, space, name; /* call: space: the tool's namespace */
+    bool whole;                      /* call: no more of its arguments will come */
+    struct str signature;            /* call: Google's */
+    struct str data, mime;           /* image */
 };
 
 struct responses_state {

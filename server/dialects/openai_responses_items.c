@@ -1,19 +1,9 @@
 /* The input of a Responses request: messages, calls and what came of them, reasoning. Run by workers only. */
 #include "openai_responses.h"
 
+#include "custom_tool.h"
+
 #include <string.h>
-
-static bool given(struct json_value v)
-{
-    return v.type != JSON_ABSENT && v.type != JSON_NULL;
-}
-
-static int missing(struct responses_reading *rd, const char *member)
-{
-    int r = responses_wrong(rd, "missing_required_parameter", member, "Missing required parameter.");
-    rd->f->message = arena_printf(rd->a, "Missing required parameter: '%s'.", rd->f->param);
-    return r;
-}
 
 /* ---- parts of content */
 
@@ -111,7 +101,7 @@ static int read_image(struct responses_reading *rd, struct content *to, const st
         responses_text(rd, "detail", v[P_DETAIL], &p->detail) != 0)
         return -1;
     if (url.n == 0 && p->file_id.n == 0)
-        return missing(rd, "image_url");
+        return responses_missing(rd, "image_url");
     if (url.n > 0 && set_source(rd, p, url) != 0)
         return -1;
     if (url.n > 0 && p->data.n == 0 && str_starts(url, STR("data:")))
@@ -130,7 +120,7 @@ static int read_file(struct responses_reading *rd, struct content *to, const str
         responses_text(rd, "filename", v[P_FILENAME], &p->name) != 0)
         return -1;
     if (data.n == 0 && p->url.n == 0 && p->file_id.n == 0)
-        return missing(rd, "file_data");
+        return responses_missing(rd, "file_data");
     if (data.n > 0 && !chat_data_url(data, &p->mime, &p->data))
         p->data = data; /* plain base64 is taken, too */
     return check_data(rd, "file_data", p);
@@ -215,7 +205,9 @@ enum item_member {
     I_CONTENT,
     I_CALL_ID,
     I_NAME,
+    I_NAMESPACE,
     I_ARGUMENTS,
+    I_INPUT,
     I_OUTPUT,
     I_SUMMARY,
     I_ENCRYPTED,
@@ -231,7 +223,9 @@ static const char *const item_paths[ITEM_MEMBERS] = {
     [I_CONTENT] = "content",
     [I_CALL_ID] = "call_id",
     [I_NAME] = "name",
+    [I_NAMESPACE] = "namespace",
     [I_ARGUMENTS] = "arguments",
+    [I_INPUT] = "input",
     [I_OUTPUT] = "output",
     [I_SUMMARY] = "summary",
     [I_ENCRYPTED] = "encrypted_content",
@@ -245,7 +239,8 @@ static int read_message(struct responses_reading *rd, const struct json_value v[
     struct str role = json_text(v[I_ROLE], rd->a);
     enum chat_role is = CHAT_USER;
     if (v[I_ROLE].type != JSON_STRING)
-        return v[I_ROLE].type == JSON_ABSENT ? missing(rd, "role") : responses_type(rd, "role", "a string");
+        return v[I_ROLE].type == JSON_ABSENT ? responses_missing(rd, "role")
+                                             : responses_type(rd, "role", "a string");
     if (str_eq(role, STR("system")) || str_eq(role, STR("developer")))
         is = CHAT_SYSTEM;
     else if (str_eq(role, STR("assistant")))
@@ -256,7 +251,7 @@ static int read_message(struct responses_reading *rd, const struct json_value v[
             "Invalid role '%.*s'. Supported are: 'assistant', 'system', 'developer' and 'user'.",
             (int)(role.n < 64 ? role.n : 64), role.p);
     if (!given(v[I_CONTENT]))
-        return missing(rd, "content");
+        return responses_missing(rd, "content");
     struct chat_message *m = chat_add_message(rd->c, rd->a, is);
     struct content to = {&m->parts, &m->n_parts, is == CHAT_USER};
     return read_content(rd, "content", v[I_CONTENT], &to);
@@ -268,34 +263,60 @@ static struct chat_part *add_turn(struct responses_reading *rd, enum chat_role r
     return chat_add_part(&m->parts, &m->n_parts, rd->a, kind);
 }
 
-static int read_call(struct responses_reading *rd, const struct json_value v[])
+/* What every call has, and its text: arguments, or input. */
+static int check_call(struct responses_reading *rd, const struct json_value v[], enum item_member text)
 {
-    static const enum item_member needed[] = {I_CALL_ID, I_NAME, I_ARGUMENTS};
+    const enum item_member needed[] = {I_CALL_ID, I_NAME, text};
     for (size_t i = 0; i < 3; i++) {
         if (v[needed[i]].type == JSON_ABSENT)
-            return missing(rd, item_paths[needed[i]]);
+            return responses_missing(rd, item_paths[needed[i]]);
         if (v[needed[i]].type != JSON_STRING)
             return responses_type(rd, item_paths[needed[i]], "a string");
+        if (needed[i] != text && v[needed[i]].raw.n <= 2)
+            return responses_missing(rd, item_paths[needed[i]]);
     }
+    return given(v[I_NAMESPACE]) && v[I_NAMESPACE].type != JSON_STRING
+               ? responses_type(rd, "namespace", "a string")
+               : 0;
+}
+
+static struct chat_part *add_call(struct responses_reading *rd, const struct json_value v[])
+{
     struct chat_part *p = add_turn(rd, CHAT_ASSISTANT, PART_TOOL_CALL);
     p->id = json_text(v[I_CALL_ID], rd->a);
-    p->name = json_text(v[I_NAME], rd->a);
-    p->arguments = json_text(v[I_ARGUMENTS], rd->a);
+    p->name = responses_tool_name(rd, json_text(v[I_NAMESPACE], rd->a), json_text(v[I_NAME], rd->a));
     p->signature = json_text(v[I_SIGNATURE], rd->a);
     p->signer = p->signature.n > 0 ? SIGNER_GOOGLE : SIGNER_NONE;
-    if (p->id.n == 0)
-        return missing(rd, "call_id");
-    return p->name.n == 0 ? missing(rd, "name") : 0;
+    return p;
+}
+
+static int read_call(struct responses_reading *rd, const struct json_value v[])
+{
+    if (check_call(rd, v, I_ARGUMENTS) != 0)
+        return -1;
+    add_call(rd, v)->arguments = json_text(v[I_ARGUMENTS], rd->a);
+    return 0;
+}
+
+static int read_custom_call(struct responses_reading *rd, const struct json_value v[])
+{
+    if (check_call(rd, v, I_INPUT) != 0)
+        return -1;
+    struct chat_part *p = add_call(rd, v);
+    p->custom = true;
+    p->text = json_text(v[I_INPUT], rd->a);
+    p->arguments = custom_tool_arguments(p->text, rd->a);
+    return 0;
 }
 
 static int read_result(struct responses_reading *rd, const struct json_value v[])
 {
     if (v[I_CALL_ID].type == JSON_ABSENT)
-        return missing(rd, "call_id");
+        return responses_missing(rd, "call_id");
     if (v[I_CALL_ID].type != JSON_STRING)
         return responses_type(rd, "call_id", "a string");
     if (v[I_OUTPUT].type == JSON_ABSENT)
-        return missing(rd, "output");
+        return responses_missing(rd, "output");
     struct chat_part *p = add_turn(rd, CHAT_USER, PART_TOOL_RESULT);
     p->id = json_text(v[I_CALL_ID], rd->a);
     struct content to = {&p->parts, &p->n_parts, true};
@@ -382,22 +403,72 @@ static int read_more_tools(struct responses_reading *rd, const struct json_value
     rd->sublist = "tools";
     rd->sub_at = 0;
     for (size_t at = 0; r == 0 && json_next(v[I_TOOLS].raw, &at, NULL, &tool) == 1; rd->sub_at++)
-        if (!chat_tool(rd->c, json_text(json_member(tool, "name"), rd->a)))
-            r = responses_read_tool(rd, tool);
+        r = responses_read_tool(rd, tool, true);
     rd->sublist = NULL;
     return r;
-}
-
-static int read_found_tools(struct responses_reading *rd, const struct json_value v[])
-{
-    responses_pass_over(rd, STR("input.tool_search_output"));
-    return read_more_tools(rd, v);
 }
 
 /* What OpenAI's own tools left in the conversation: what the model made of it stands behind. */
 static int pass_over(struct responses_reading *rd, const struct json_value v[])
 {
     responses_pass_over(rd, arena_printf(rd->a, "input." STR_FMT, STR_ARG(json_text(v[I_TYPE], rd->a))));
+    return 0;
+}
+
+/* The caller's own search, which is a function to the model. */
+static bool is_callers_search(const struct responses_reading *rd, const struct json_value v[])
+{
+    const struct chat_tool *t = chat_tool(rd->c, STR(RESPONSES_TOOL_SEARCH));
+    return t && t->kind == TOOL_SEARCH && v[I_CALL_ID].type == JSON_STRING && v[I_CALL_ID].raw.n > 2;
+}
+
+static int read_search(struct responses_reading *rd, const struct json_value v[])
+{
+    if (!is_callers_search(rd, v))
+        return pass_over(rd, v);
+    struct chat_part *p = add_turn(rd, CHAT_ASSISTANT, PART_TOOL_CALL);
+    p->id = json_text(v[I_CALL_ID], rd->a);
+    p->name = STR(RESPONSES_TOOL_SEARCH);
+    p->arguments = v[I_ARGUMENTS].type == JSON_STRING ? json_text(v[I_ARGUMENTS], rd->a)
+                   : given(v[I_ARGUMENTS])            ? v[I_ARGUMENTS].raw
+                                                      : STR_NULL;
+    p->signature = json_text(v[I_SIGNATURE], rd->a);
+    p->signer = p->signature.n > 0 ? SIGNER_GOOGLE : SIGNER_NONE;
+    return 0;
+}
+
+static void add_found(struct responses_reading *rd, struct buf *b, struct str space, struct json_value tools)
+{
+    struct json_value tool;
+    for (size_t at = 0; tools.type == JSON_ARRAY && json_next(tools.raw, &at, NULL, &tool) == 1;) {
+        struct str name = json_text(json_member(tool, "name"), rd->a);
+        struct json_value members = json_member(tool, "tools");
+        if (space.n == 0 && members.type == JSON_ARRAY) {
+            add_found(rd, b, name, members);
+            continue;
+        }
+        chat_hold(b, b->n > 0 ? STR(", ") : STR("Found, and ready to be called: "), rd->a);
+        chat_hold(b, responses_tool_name(rd, space, name), rd->a);
+    }
+}
+
+/* Which tools the search found: they can be called from now on. */
+static struct str found(struct responses_reading *rd, struct json_value tools)
+{
+    struct buf b = {0};
+    add_found(rd, &b, STR_NULL, tools);
+    return b.n > 0 ? buf_str(&b) : STR("Nothing was found.");
+}
+
+static int read_found_tools(struct responses_reading *rd, const struct json_value v[])
+{
+    if (read_more_tools(rd, v) != 0)
+        return -1;
+    if (!is_callers_search(rd, v))
+        return pass_over(rd, v);
+    struct chat_part *p = add_turn(rd, CHAT_USER, PART_TOOL_RESULT);
+    p->id = json_text(v[I_CALL_ID], rd->a);
+    chat_add_part(&p->parts, &p->n_parts, rd->a, PART_TEXT)->text = found(rd, v[I_TOOLS]);
     return 0;
 }
 
@@ -420,11 +491,13 @@ static const struct {
     {"message", read_message},
     {"function_call", read_call},
     {"function_call_output", read_result},
+    {"custom_tool_call", read_custom_call},
+    {"custom_tool_call_output", read_result},
     {"reasoning", read_reasoning},
     {"image_generation_call", read_made_image},
     {"additional_tools", read_more_tools},
     {"tool_search_output", read_found_tools},
-    {"tool_search_call", pass_over},
+    {"tool_search_call", read_search},
     {"web_search_call", pass_over},
     {"file_search_call", pass_over},
     {"code_interpreter_call", pass_over},

@@ -1,5 +1,5 @@
-/* A Responses request into the neutral form: everything but its input items (openai_responses_items.c). Run
- * by workers only. */
+/* A Responses request into the neutral form: everything but its input items (openai_responses_items.c) and
+ * tools (openai_responses_tools.c). Run by workers only. */
 #include "openai_responses.h"
 
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 
 /* ---- what is wrong, and where */
 
-static const char *place(struct responses_reading *rd, const char *member)
+const char *responses_place(struct responses_reading *rd, const char *member)
 {
     const char *dot = member ? "." : "";
     member = member ? member : "";
@@ -30,7 +30,7 @@ int responses_wrong(struct responses_reading *rd, const char *code, const char *
     *rd->f = (struct failure){.status = 400,
                               .type = "invalid_request_error",
                               .code = code,
-                              .param = member || rd->list ? place(rd, member) : NULL,
+                              .param = member || rd->list ? responses_place(rd, member) : NULL,
                               .message = arena_copy(rd->a, str_of(text))};
     return -1;
 }
@@ -38,18 +38,22 @@ int responses_wrong(struct responses_reading *rd, const char *code, const char *
 int responses_type(struct responses_reading *rd, const char *member, const char *expected)
 {
     return responses_wrong(rd, "invalid_type", member, "Invalid type for '%s': expected %s.",
-                           place(rd, member), expected);
+                           responses_place(rd, member), expected);
 }
 
-static int bad_value(struct responses_reading *rd, const char *member, struct str got, const char *supported)
+int responses_missing(struct responses_reading *rd, const char *member)
+{
+    responses_wrong(rd, "missing_required_parameter", member, "Missing required parameter.");
+    rd->f->message = arena_printf(rd->a, "Missing required parameter: '%s'.", rd->f->param);
+    return -1;
+}
+
+int responses_bad_value(struct responses_reading *rd, const char *member, struct str got,
+                        const char *supported)
 {
     return responses_wrong(rd, "invalid_value", member, "Invalid value for '%s': '%.*s'. Supported are: %s.",
-                           place(rd, member), (int)(got.n < 64 ? got.n : 64), got.p ? got.p : "", supported);
-}
-
-static bool given(struct json_value v)
-{
-    return v.type != JSON_ABSENT && v.type != JSON_NULL;
+                           responses_place(rd, member), (int)(got.n < 64 ? got.n : 64), got.p ? got.p : "",
+                           supported);
 }
 
 int responses_text(struct responses_reading *rd, const char *member, struct json_value v, struct str *out)
@@ -66,6 +70,14 @@ static struct str name_text(struct responses_reading *rd, struct str raw)
 {
     struct json_value v = {.type = JSON_STRING, .raw = {raw.p - 1, raw.n + 2}};
     return json_text(v, rd->a);
+}
+
+void responses_pass_over(struct responses_reading *rd, struct str name)
+{
+    for (size_t i = 0; i < rd->c->n_extras; i++)
+        if (str_eq(rd->c->extras[i].name, name))
+            return;
+    chat_add_extra(rd->c, rd->a, name);
 }
 
 /* ---- members, each by a function of its own; none is called for null */
@@ -233,7 +245,7 @@ static int read_truncation(struct responses_reading *rd, const char *name, struc
     if (str_eq(text, STR("auto")))
         chat_add_extra(rd->c, rd->a, str_of(name));
     else if (!str_eq(text, STR("disabled")))
-        return bad_value(rd, name, text, "'auto' and 'disabled'");
+        return responses_bad_value(rd, name, text, "'auto' and 'disabled'");
     return 0;
 }
 
@@ -257,8 +269,8 @@ static int read_effort(struct responses_reading *rd, struct json_value v)
     for (size_t i = 0; i < sizeof(efforts) / sizeof(efforts[0]); i++)
         if (str_eq(text, str_of(efforts[i])))
             return 0;
-    return bad_value(rd, "reasoning.effort", text,
-                     "'none', 'minimal', 'low', 'medium', 'high', 'xhigh' and 'max'");
+    return responses_bad_value(rd, "reasoning.effort", text,
+                               "'none', 'minimal', 'low', 'medium', 'high', 'xhigh' and 'max'");
 }
 
 static int read_reasoning(struct responses_reading *rd, const char *name, struct json_value v)
@@ -321,7 +333,7 @@ static int read_format(struct responses_reading *rd, struct json_value format)
     if (str_eq(type, STR("json_object")))
         rd->c->format = FORMAT_JSON;
     else if (!str_eq(type, STR("text")))
-        return bad_value(rd, "text.format.type", type, "'text', 'json_object' and 'json_schema'");
+        return responses_bad_value(rd, "text.format.type", type, "'text', 'json_object' and 'json_schema'");
     return 0;
 }
 
@@ -346,169 +358,6 @@ static int read_text_member(struct responses_reading *rd, const char *name, stru
     return 0;
 }
 
-/* ---- tools */
-
-/* Whether a schema is as strict ones must be: every object closed, and all of its properties required. Only
- * depth makes it recurse, which the scanner bounds. */
-static bool fits_strict(struct json_value schema)
-{
-    struct json_value member;
-    if (schema.type == JSON_OBJECT) {
-        struct json_value properties = json_member(schema, "properties"), type = json_member(schema, "type");
-        bool object = properties.type == JSON_OBJECT || str_eq(type.raw, STR("\"object\""));
-        uint32_t n = properties.type == JSON_OBJECT ? properties.count : 0;
-        struct json_value required = json_member(schema, "required");
-        if (object && (json_member(schema, "additionalProperties").type != JSON_FALSE ||
-                       (required.type == JSON_ARRAY ? required.count : 0) != n))
-            return false;
-    }
-    if (schema.type != JSON_OBJECT && schema.type != JSON_ARRAY)
-        return true;
-    for (size_t at = 0; json_next(schema.raw, &at, NULL, &member) == 1;)
-        if (!fits_strict(member))
-            return false;
-    return true;
-}
-
-/* Strictness is the default of this dialect where the schema allows it: OpenAI itself alters the others, or
- * gives up. */
-static int strictness(struct json_value strict, struct json_value schema)
-{
-    if (given(strict))
-        return strict.type == JSON_TRUE;
-    return schema.type == JSON_OBJECT && schema.count > 0 && fits_strict(schema) ? 1 : -1;
-}
-
-static int read_function(struct responses_reading *rd, struct json_value tool)
-{
-    static const char *const paths[] = {"name", "description", "parameters", "strict", "cache_control"};
-    enum { NAME, DESCRIPTION, PARAMETERS, STRICT, CACHE, COUNT };
-    struct json_value v[COUNT];
-    if (json_scan(tool.raw, paths, COUNT, v, NULL) != 0)
-        return responses_type(rd, NULL, "an object without duplicate members");
-    if (v[NAME].type != JSON_STRING || v[NAME].raw.n <= 2)
-        return responses_wrong(rd, "missing_required_parameter", "name", "Missing required parameter: '%s'.",
-                               place(rd, "name"));
-    if (given(v[PARAMETERS]) && v[PARAMETERS].type != JSON_OBJECT)
-        return responses_type(rd, "parameters", "an object");
-    if (given(v[STRICT]) && v[STRICT].type != JSON_TRUE && v[STRICT].type != JSON_FALSE)
-        return responses_type(rd, "strict", "a boolean");
-    struct chat_tool *t = chat_add_tool(rd->c, rd->a);
-    t->name = json_text(v[NAME], rd->a);
-    t->schema = v[PARAMETERS].type == JSON_OBJECT ? v[PARAMETERS].raw : STR_NULL;
-    t->strict = strictness(v[STRICT], v[PARAMETERS]);
-    t->cache_control = v[CACHE].type == JSON_OBJECT ? v[CACHE].raw : STR_NULL;
-    return responses_text(rd, "description", v[DESCRIPTION], &t->description);
-}
-
-void responses_pass_over(struct responses_reading *rd, struct str name)
-{
-    for (size_t i = 0; i < rd->c->n_extras; i++)
-        if (str_eq(rd->c->extras[i].name, name))
-            return;
-    chat_add_extra(rd->c, rd->a, name);
-}
-
-/* OpenAI's search among the tools, which here all are told at once; not the one that the caller runs. */
-static bool is_tool_search(struct responses_reading *rd, struct str type, struct json_value tool)
-{
-    return str_eq(type, STR("tool_search")) &&
-           !str_eq(json_text(json_member(tool, "execution"), rd->a), STR("client"));
-}
-
-int responses_read_tool(struct responses_reading *rd, struct json_value tool)
-{
-    if (tool.type != JSON_OBJECT)
-        return responses_type(rd, NULL, "an object");
-    struct str type = json_text(json_member(tool, "type"), rd->a);
-    if (type.n == 0)
-        return responses_wrong(rd, "missing_required_parameter", "type", "Missing required parameter: '%s'.",
-                               place(rd, "type"));
-    if (str_eq(type, STR("function")))
-        return read_function(rd, tool);
-    if (is_tool_search(rd, type, tool))
-        return responses_pass_over(rd, STR("tools.tool_search")), 0;
-    return responses_wrong(rd, "unsupported_value", "type",
-                           "Tools of the type '%.*s' are OpenAI's own: the provider of this model has only "
-                           "function tools.",
-                           (int)(type.n < 64 ? type.n : 64), type.p);
-}
-
-static int read_tools(struct responses_reading *rd, const char *name, struct json_value v)
-{
-    struct json_value tool;
-    int r = 0;
-    if (v.type != JSON_ARRAY)
-        return responses_type(rd, name, "an array of objects");
-    rd->list = "tools";
-    rd->at = 0;
-    for (size_t at = 0; r == 0 && json_next(v.raw, &at, NULL, &tool) == 1; rd->at++)
-        r = responses_read_tool(rd, tool);
-    rd->list = NULL;
-    return r;
-}
-
-/* ---- tool_choice */
-
-static int known_tool(struct responses_reading *rd, const char *param, struct json_value choice,
-                      struct str *name)
-{
-    if (!str_eq(json_text(json_member(choice, "type"), rd->a), STR("function")))
-        return responses_wrong(
-            rd, "unsupported_value", param,
-            "Only function tools can be chosen: the provider of this model has no others.");
-    *name = json_text(json_member(choice, "name"), rd->a);
-    if (name->n == 0)
-        return responses_wrong(rd, "missing_required_parameter", param,
-                               "Missing required parameter: '%s.name'.", param);
-    if (!chat_tool(rd->c, *name))
-        return responses_wrong(rd, "invalid_value", param, "The tool '%.*s' of '%s' is not among 'tools'.",
-                               (int)(name->n < 128 ? name->n : 128), name->p, param);
-    return 0;
-}
-
-static int read_allowed(struct responses_reading *rd, struct json_value choice)
-{
-    struct json_value tools = json_member(choice, "tools"), one;
-    struct str mode = json_text(json_member(choice, "mode"), rd->a), name;
-    if (tools.type != JSON_ARRAY || tools.count == 0)
-        return responses_type(rd, "tool_choice.tools", "a non-empty array");
-    if (!str_eq(mode, STR("auto")) && !str_eq(mode, STR("required")))
-        return bad_value(rd, "tool_choice.mode", mode, "'auto' and 'required'");
-    rd->c->tool_choice = str_eq(mode, STR("auto")) ? TOOLS_AUTO : TOOLS_REQUIRED;
-    for (size_t at = 0; json_next(tools.raw, &at, NULL, &one) == 1;) {
-        if (known_tool(rd, "tool_choice.tools", one, &name) != 0)
-            return -1;
-        chat_add_allowed(rd->c, rd->a, name);
-    }
-    return 0;
-}
-
-static int read_choice_word(struct responses_reading *rd, const char *name, struct str word)
-{
-    if (str_eq(word, STR("auto")))
-        rd->c->tool_choice = TOOLS_AUTO;
-    else if (str_eq(word, STR("none")))
-        rd->c->tool_choice = TOOLS_NONE;
-    else if (str_eq(word, STR("required")))
-        rd->c->tool_choice = TOOLS_REQUIRED;
-    else
-        return bad_value(rd, name, word, "'none', 'auto' and 'required'");
-    return 0;
-}
-
-static int read_tool_choice(struct responses_reading *rd, const char *name, struct json_value v)
-{
-    if (v.type == JSON_STRING)
-        return read_choice_word(rd, name, json_text(v, rd->a));
-    if (v.type != JSON_OBJECT)
-        return responses_type(rd, name, "a string or an object");
-    if (str_eq(json_text(json_member(v, "type"), rd->a), STR("allowed_tools")))
-        return read_allowed(rd, v);
-    rd->c->tool_choice = TOOLS_NAMED;
-    return known_tool(rd, name, v, &rd->c->tool_name);
-}
-
 /* ---- all of it */
 
 /* In the order in which they are read. */
@@ -521,9 +370,9 @@ static const struct {
     {"prompt", needs_state},
     {"background", needs_state},
     {"instructions", read_instructions},
-    {"tools", read_tools},
+    {"tools", responses_read_tools},
     {"input", read_input},
-    {"tool_choice", read_tool_choice},
+    {"tool_choice", responses_read_tool_choice},
     {"parallel_tool_calls", read_parallel},
     {"text", read_text_member},
     {"reasoning", read_reasoning},

@@ -171,9 +171,12 @@ static void close_reasoning(struct responses_state *s, const struct responses_it
 static void add_arguments(struct responses_state *s, struct responses_item *i, struct str text)
 {
     grow(s, &i->text, text);
-    if (!s->out)
+    if (!s->out || text.n == 0 || i->kind == ITEM_SEARCH_CALL)
         return;
-    struct json_writer j = item_event(s, "response.function_call_arguments.delta", i);
+    struct json_writer j = item_event(s,
+                                      i->kind == ITEM_CALL ? "response.function_call_arguments.delta"
+                                                           : "response.custom_tool_call_input.delta",
+                                      i);
     json_member_str(&j, "delta", text);
     event_end(s, &j);
 }
@@ -191,6 +194,15 @@ static void close_call(struct responses_state *s, struct responses_item *i)
     event_end(s, &j);
 }
 
+static void close_custom_call(struct responses_state *s, const struct responses_item *i)
+{
+    if (!s->out)
+        return;
+    struct json_writer j = item_event(s, "response.custom_tool_call_input.done", i);
+    json_member_str(&j, "input", grown_str(&i->text));
+    event_end(s, &j);
+}
+
 static void close_item(struct responses_state *s, struct responses_item *i)
 {
     if (!i->open)
@@ -201,6 +213,8 @@ static void close_item(struct responses_state *s, struct responses_item *i)
         close_reasoning(s, i);
     else if (i->kind == ITEM_CALL)
         close_call(s, i);
+    else if (i->kind == ITEM_CUSTOM_CALL)
+        close_custom_call(s, i);
     i->open = false;
     i->status = "completed";
     if (i == s->items[s->n_items - 1] && strcmp(responses_status(s), "incomplete") == 0)
@@ -214,11 +228,23 @@ void responses_close(struct responses_state *s)
         close_item(s, s->items[i]);
 }
 
+static bool is_call(const struct responses_item *i)
+{
+    return i->kind == ITEM_CALL || i->kind == ITEM_CUSTOM_CALL || i->kind == ITEM_SEARCH_CALL;
+}
+
+/* Nothing more of it can come. Of a custom tool's input only its reader knows. */
+static bool is_whole(const struct responses_item *i)
+{
+    return !is_call(i) || i->whole ||
+           (i->kind != ITEM_CUSTOM_CALL && json_scan(grown_str(&i->text), NULL, 0, NULL, NULL) == 0);
+}
+
 /* Before another item begins. Calls before the last one have been looked at before. */
 static void close_last(struct responses_state *s)
 {
     struct responses_item *i = s->n_items > 0 ? s->items[s->n_items - 1] : NULL;
-    if (i && (i->kind != ITEM_CALL || json_scan(grown_str(&i->text), NULL, 0, NULL, NULL) == 0))
+    if (i && is_whole(i))
         close_item(s, i);
 }
 
@@ -227,7 +253,8 @@ static void close_last(struct responses_state *s)
 static struct responses_item *open_item(struct responses_state *s, enum responses_kind kind)
 {
     static const char *const prefixes[] = {
-        [ITEM_MESSAGE] = "msg", [ITEM_REASONING] = "rs", [ITEM_CALL] = "fc", [ITEM_IMAGE] = "ig"};
+        [ITEM_MESSAGE] = "msg",     [ITEM_REASONING] = "rs",    [ITEM_CALL] = "fc",
+        [ITEM_CUSTOM_CALL] = "ctc", [ITEM_SEARCH_CALL] = "tsc", [ITEM_IMAGE] = "ig"};
     struct arena *a = s->w->r->arena;
     close_last(s);
     if (s->n_items >= MAX_ITEMS) {
@@ -406,12 +433,16 @@ static void take_redacted(struct responses_state *s, const struct chat_delta *d)
 
 static void take_tool(struct responses_state *s, const struct chat_delta *d)
 {
-    struct responses_item *i = open_item(s, ITEM_CALL);
+    const struct chat_tool *t = chat_tool(s->w->in, d->name);
+    struct responses_item *i = open_item(s, d->custom                     ? ITEM_CUSTOM_CALL
+                                            : t && t->kind == TOOL_SEARCH ? ITEM_SEARCH_CALL
+                                                                          : ITEM_CALL);
     if (!i)
         return;
     i->tool = d->tool;
     i->call_id = keep(s, d->id);
-    i->name = keep(s, d->name);
+    i->name = t && t->space.n > 0 ? t->own_name : keep(s, d->name);
+    i->space = t ? t->space : STR_NULL;
     if (d->signer == SIGNER_GOOGLE)
         i->signature = keep(s, d->signature);
     s->last_call = i;
@@ -423,9 +454,11 @@ static void take_arguments(struct responses_state *s, const struct chat_delta *d
 {
     struct responses_item *call = s->last_call;
     for (size_t i = s->n_items; call && call->tool != d->tool;)
-        call = i-- > 0 ? (s->items[i]->kind == ITEM_CALL ? s->items[i] : call) : NULL;
-    if (call && call->open && d->text.n > 0)
-        add_arguments(s, call, d->text);
+        call = i-- > 0 ? (is_call(s->items[i]) ? s->items[i] : call) : NULL;
+    if (!call || !call->open)
+        return;
+    add_arguments(s, call, d->text);
+    call->whole |= d->whole;
 }
 
 /* Images that models make are told as OpenAI tells its own tool's. */

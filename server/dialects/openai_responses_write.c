@@ -66,11 +66,26 @@ static void put_reasoning(struct json_writer *j, const struct responses_item *i)
 
 static void put_call(struct json_writer *j, const struct responses_item *i)
 {
-    json_member_strz(j, "type", "function_call");
+    bool custom = i->kind == ITEM_CUSTOM_CALL;
+    json_member_strz(j, "type", custom ? "custom_tool_call" : "function_call");
     json_member_strz(j, "status", i->status);
-    json_member_str(j, "arguments", (struct str){i->text.p, i->text.n});
+    json_member_str(j, custom ? "input" : "arguments", (struct str){i->text.p, i->text.n});
     json_member_str(j, "call_id", i->call_id);
     json_member_str(j, "name", i->name);
+    json_opt_str(j, "namespace", i->space);
+    put_google_signature(j, i->signature);
+}
+
+/* Its arguments are an object: none until they are whole. */
+static void put_search_call(struct json_writer *j, const struct responses_item *i)
+{
+    struct str arguments = {i->text.p, i->text.n};
+    bool whole = !i->open && json_scan(arguments, NULL, 0, NULL, NULL) == 0;
+    json_member_strz(j, "type", "tool_search_call");
+    json_member_strz(j, "status", i->status);
+    json_member_strz(j, "execution", "client");
+    json_member_str(j, "call_id", i->call_id);
+    json_member_raw(j, "arguments", whole ? arguments : STR("{}"));
     put_google_signature(j, i->signature);
 }
 
@@ -90,10 +105,8 @@ static void put_image(struct json_writer *j, const struct responses_item *i)
 void responses_put_item(struct json_writer *j, const struct responses_item *i)
 {
     static void (*const put[])(struct json_writer *, const struct responses_item *) = {
-        [ITEM_MESSAGE] = put_message,
-        [ITEM_REASONING] = put_reasoning,
-        [ITEM_CALL] = put_call,
-        [ITEM_IMAGE] = put_image,
+        [ITEM_MESSAGE] = put_message,  [ITEM_REASONING] = put_reasoning,     [ITEM_CALL] = put_call,
+        [ITEM_CUSTOM_CALL] = put_call, [ITEM_SEARCH_CALL] = put_search_call, [ITEM_IMAGE] = put_image,
     };
     json_open(j, '{');
     json_member_str(j, "id", i->id);
@@ -116,6 +129,7 @@ enum echoed {
     E_TEMPERATURE,
     E_FORMAT,
     E_VERBOSITY,
+    E_TOOLS,
     E_CHOICE,
     E_TOP_LOGPROBS,
     E_TOP_P,
@@ -138,6 +152,7 @@ static const char *const echo_paths[ECHOED] = {
     [E_TEMPERATURE] = "temperature",
     [E_FORMAT] = "text.format",
     [E_VERBOSITY] = "text.verbosity",
+    [E_TOOLS] = "tools",
     [E_CHOICE] = "tool_choice",
     [E_TOP_LOGPROBS] = "top_logprobs",
     [E_TOP_P] = "top_p",
@@ -153,21 +168,33 @@ static void echo(struct json_writer *j, const char *name, struct json_value v, c
     json_member_raw(j, name, given ? v.raw : str_of(otherwise));
 }
 
-static void echo_tools(struct json_writer *j, const struct chat_request *in)
+static void echo_function(struct json_writer *j, const struct chat_tool *t)
 {
+    json_open(j, '{');
+    json_member_strz(j, "type", "function");
+    json_member_str(j, "name", t->name);
+    if (t->description.n > 0)
+        json_member_str(j, "description", t->description);
+    else
+        json_member_null(j, "description");
+    json_member_raw(j, "parameters", t->schema.n > 0 ? t->schema : STR("null"));
+    json_member_bool(j, "strict", t->strict != 0);
+    json_close(j, '}');
+}
+
+/* Functions, and, as they were given, the others that are used. */
+static void echo_tools(struct json_writer *j, struct json_value tools, const struct chat_request *in)
+{
+    struct json_value tool;
     json_member_open(j, "tools", '[');
-    for (size_t i = 0; i < in->n_tools; i++) {
-        const struct chat_tool *t = &in->tools[i];
-        json_open(j, '{');
-        json_member_strz(j, "type", "function");
-        json_member_str(j, "name", t->name);
-        if (t->description.n > 0)
-            json_member_str(j, "description", t->description);
-        else
-            json_member_null(j, "description");
-        json_member_raw(j, "parameters", t->schema.n > 0 ? t->schema : STR("null"));
-        json_member_bool(j, "strict", t->strict != 0);
-        json_close(j, '}');
+    for (size_t i = 0; i < in->n_tools; i++)
+        if (in->tools[i].kind == TOOL_FUNCTION && in->tools[i].space.n == 0)
+            echo_function(j, &in->tools[i]);
+    for (size_t at = 0; tools.type == JSON_ARRAY && json_next(tools.raw, &at, NULL, &tool) == 1;) {
+        struct str type = json_member(tool, "type").raw;
+        bool searches = str_eq(type, STR("\"tool_search\"")) && chat_tool(in, STR(RESPONSES_TOOL_SEARCH));
+        if (str_eq(type, STR("\"custom\"")) || str_eq(type, STR("\"namespace\"")) || searches)
+            json_raw(j, tool.raw);
     }
     json_close(j, ']');
 }
@@ -194,7 +221,7 @@ static void echo_members(struct json_writer *j, const struct json_value v[], con
     echo(j, "verbosity", v[E_VERBOSITY], "\"medium\"");
     json_close(j, '}');
     echo(j, "tool_choice", v[E_CHOICE], "\"auto\"");
-    echo_tools(j, in);
+    echo_tools(j, v[E_TOOLS], in);
     echo(j, "top_logprobs", v[E_TOP_LOGPROBS], "0");
     echo(j, "top_p", v[E_TOP_P], "1.0");
     echo(j, "truncation", v[E_TRUNCATION], "\"disabled\"");
@@ -213,7 +240,8 @@ struct str responses_echo(struct chat_writer *w)
     buf_init(&b, 2 * (w->r->body.n + 4096));
     struct json_writer j = json_writer(&b);
     echo_members(&j, v, w->in);
-    text = arena_copy(w->r->arena, b.full ? STR("\"store\":false") : buf_str(&b));
+    /* the body's own line ends would end an event */
+    text = chat_one_line(arena_copy(w->r->arena, b.full ? STR("\"store\":false") : buf_str(&b)), w->r->arena);
     buf_free(&b);
     return text;
 }

@@ -24,6 +24,7 @@ struct call {
     struct str id, name, signature;
     struct buf held; /* arguments from before the call is told; memory of the arena */
     bool told;
+    bool custom;   /* of a custom tool: what is held is its input */
     uint32_t tool; /* our index, once told */
 };
 
@@ -266,13 +267,15 @@ static void tell_call(struct reading *s, uint32_t choice, struct choice *c, stru
                                     .tool = call->tool,
                                     .id = call->id,
                                     .name = openai_own_name(s->rd->in, call->name, s->rd->arena),
+                                    .custom = call->custom,
                                     .signature = call->signature,
                                     .signer = call->signature.n > 0 ? SIGNER_GOOGLE : SIGNER_NONE});
     if (call->held.n > 0)
         s->emit(s, &(struct chat_delta){.kind = DELTA_ARGUMENTS,
                                         .choice = choice,
                                         .tool = call->tool,
-                                        .text = buf_str(&call->held)});
+                                        .text = buf_str(&call->held),
+                                        .custom = call->custom});
 }
 
 static void tell_held_calls(struct reading *s, uint32_t choice, struct choice *c)
@@ -328,21 +331,32 @@ static void take_arguments(struct reading *s, uint32_t choice, struct choice *c,
         if (call->held.n > MAX_HELD)
             tell_call(s, choice, c, call);
     } else if (text.n > 0) {
-        s->emit(s, &(struct chat_delta){
-                       .kind = DELTA_ARGUMENTS, .choice = choice, .tool = call->tool, .text = text});
+        s->emit(s, &(struct chat_delta){.kind = DELTA_ARGUMENTS,
+                                        .choice = choice,
+                                        .tool = call->tool,
+                                        .text = text,
+                                        .custom = call->custom});
     }
 }
 
 static void take_call(struct reading *s, uint32_t choice, struct choice *c, struct json_value piece,
                       bool whole)
 {
-    static const char *const paths[] = {"index", "id", "function.name", "function.arguments",
+    static const char *const paths[] = {"index",
+                                        "id",
+                                        "function.name",
+                                        "function.arguments",
+                                        "custom.name",
+                                        "custom.input",
                                         "extra_content.google.thought_signature"};
-    enum { INDEX, ID, NAME, ARGUMENTS, SIGNATURE };
-    struct json_value v[5];
+    enum { INDEX, ID, NAME, ARGUMENTS, CUSTOM_NAME, INPUT, SIGNATURE };
+    struct json_value v[7];
     int64_t index = -1;
-    if (piece.type != JSON_OBJECT || json_scan(piece.raw, paths, 5, v, NULL) != 0)
+    if (piece.type != JSON_OBJECT || json_scan(piece.raw, paths, 7, v, NULL) != 0)
         return;
+    bool custom = v[CUSTOM_NAME].type == JSON_STRING;
+    if (custom)
+        v[NAME] = v[CUSTOM_NAME];
     if (v[INDEX].type != JSON_NUMBER || json_int(v[INDEX], &index) != 0 || index < 0 || index > INT32_MAX)
         index = -1;
     struct str id = text_of(s, v[ID]), name = text_of(s, v[NAME]);
@@ -353,13 +367,15 @@ static void take_call(struct reading *s, uint32_t choice, struct choice *c, stru
         return;
     if (call->id.n == 0)
         call->id = kept(s, id);
-    if (call->name.n == 0)
+    if (call->name.n == 0 && name.n > 0) {
         call->name = kept(s, name);
+        call->custom = custom;
+    }
     if (call->signature.n == 0)
         call->signature = kept(s, text_of(s, v[SIGNATURE]));
     if (call->id.n > 0 || whole)
         tell_call(s, choice, c, call);
-    take_arguments(s, choice, c, call, v[ARGUMENTS]);
+    take_arguments(s, choice, c, call, v[call->custom ? INPUT : ARGUMENTS]);
 }
 
 static void take_calls(struct reading *s, uint32_t choice, struct choice *c, const struct json_value v[],
@@ -724,6 +740,7 @@ static struct chat_part *add_part(struct reading *s, const struct chat_delta *d,
     p->url = d->url;
     p->id = d->id;
     p->name = d->name;
+    p->custom = d->custom;
     return p;
 }
 
@@ -769,7 +786,8 @@ static void emit_whole(struct reading *s, const struct chat_delta *d)
         add_part(s, d, PART_TOOL_CALL);
         break;
     case DELTA_ARGUMENTS:
-        c->parts[c->n_parts - 1].arguments = d->text; /* a whole call's are whole */
+        *(d->custom ? &c->parts[c->n_parts - 1].text : &c->parts[c->n_parts - 1].arguments) =
+            d->text; /* a whole call's are whole */
         break;
     case DELTA_LOGPROBS:
         c->logprobs = d->json;

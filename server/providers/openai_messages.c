@@ -130,10 +130,14 @@ static void put_calls(struct writing *w, const struct chat_message *m)
             continue;
         json_open(&w->j, '{');
         json_member_str(&w->j, "id", call_id(w, p->id));
-        json_member_strz(&w->j, "type", "function");
-        json_member_open(&w->j, "function", '{');
+        bool custom = p->custom && w->custom;
+        json_member_strz(&w->j, "type", custom ? "custom" : "function");
+        json_member_open(&w->j, custom ? "custom" : "function", '{');
         json_member_str(&w->j, "name", openai_tool_name(w->c->arena, p->name));
-        json_member_str(&w->j, "arguments", chat_arguments(p->arguments, w->c->arena));
+        if (custom)
+            json_member_str(&w->j, "input", p->text);
+        else
+            json_member_str(&w->j, "arguments", chat_arguments(p->arguments, w->c->arena));
         json_close(&w->j, '}');
         if (w->google && p->signer == SIGNER_GOOGLE && p->signature.n > 0) {
             json_member_open(&w->j, "extra_content", '{');

@@ -19,8 +19,8 @@ enum {
 };
 
 static const struct profile profiles[] = {
-    {"openai", OPENAI, THINK_EFFORT, FILES, OFFICIAL | PARTS | ANYWHERE},
-    {"azure", OPENAI, THINK_EFFORT, FILES, OFFICIAL | PARTS | ANYWHERE},
+    {"openai", OPENAI, THINK_EFFORT, FILES, OFFICIAL | PARTS | ANYWHERE | CUSTOM},
+    {"azure", OPENAI, THINK_EFFORT, FILES, OFFICIAL | PARTS | ANYWHERE | CUSTOM},
     {"virtual", OPENAI, THINK_EFFORT, FILES, OFFICIAL | PARTS | ANYWHERE},
     {"mistral", BASIC | PENALTIES | BIT(SEED) | BIT(N) | BIT(PREDICTION) | BIT(CACHE_KEY), THINK_HIGH,
      DOCUMENT_URL, PARTS},
@@ -67,6 +67,7 @@ int openai_write_body(struct chat_call *c, unsigned deviations)
     w.reasons = (w.p->flags & OFFICIAL) && openai_is_reasoning_model(c->model);
     if (!(w.p->flags & ANYWHERE))
         w.in = chat_instructions_first(c->in, c->arena);
+    w.custom = (w.p->flags & CUSTOM) && openai_has_custom_tools(c->model);
     w.preamble = openai_preamble_of(&w);
     json_open(&w.j, '{');
     json_member_str(&w.j, "model", c->model);

@@ -33,6 +33,7 @@ enum {
     NO_URLS = 1 << 5,  /* images as bytes only */
     ANYWHERE = 1 << 6, /* system messages may stand amid the conversation; open models' templates and
                           Mistral's servers refuse such */
+    CUSTOM = 1 << 7,   /* custom tools, from gpt-5 on */
 };
 
 struct profile {
@@ -49,6 +50,7 @@ struct writing {
     const struct profile *p;
     unsigned deviations;
     bool reasons;        /* one of OpenAI's reasoning models */
+    bool custom;         /* … and one that has custom tools: to others they are functions */
     bool google;         /* Google's OpenAI-compatible door: it wants its signatures back */
     struct str preamble; /* a system message of ours; empty: none */
     const char *role;    /* of the last message written */
@@ -67,6 +69,8 @@ void openai_put_thinking(struct writing *w);
 
 /* o1, o3, o4-mini, gpt-5 … */
 bool openai_is_reasoning_model(struct str model);
+/* gpt-5 and later. */
+bool openai_has_custom_tools(struct str model);
 
 /* Is told as content (a call, a result or thinking is told elsewhere). */
 bool openai_is_content(const struct chat_part *p);

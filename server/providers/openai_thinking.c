@@ -19,6 +19,12 @@ bool openai_is_reasoning_model(struct str model)
            (m.n >= 2 && m.p[0] == 'o' && m.p[1] >= '1' && m.p[1] <= '9' && (m.n == 2 || m.p[2] == '-'));
 }
 
+bool openai_has_custom_tools(struct str model)
+{
+    struct str m = model_base(model);
+    return str_starts(m, STR("gpt-")) && m.n > 4 && m.p[4] >= '5' && m.p[4] <= '9' && !contains(m, "chat");
+}
+
 static bool is_plain_model(struct str model)
 {
     struct str m = model_base(model);

@@ -15,8 +15,32 @@ static void put_parameters(struct writing *w, struct str schema)
         w->j.comma = true;
 }
 
+static void put_custom(struct writing *w, const struct chat_tool *t)
+{
+    json_open(&w->j, '{');
+    json_member_strz(&w->j, "type", "custom");
+    json_member_open(&w->j, "custom", '{');
+    json_member_str(&w->j, "name", openai_tool_name(w->c->arena, t->name));
+    json_opt_str(&w->j, "description", t->own_description);
+    if (t->definition.n > 0) {
+        json_member_open(&w->j, "format", '{');
+        json_member_strz(&w->j, "type", "grammar");
+        json_member_open(&w->j, "grammar", '{');
+        json_member_str(&w->j, "syntax", t->syntax);
+        json_member_str(&w->j, "definition", t->definition);
+        json_close(&w->j, '}');
+        json_close(&w->j, '}');
+    }
+    json_close(&w->j, '}');
+    json_close(&w->j, '}');
+}
+
 static void put_tool(struct writing *w, const struct chat_tool *t)
 {
+    if (t->kind == TOOL_CUSTOM && w->custom) {
+        put_custom(w, t);
+        return;
+    }
     json_open(&w->j, '{');
     json_member_strz(&w->j, "type", "function");
     json_member_open(&w->j, "function", '{');
@@ -44,9 +68,11 @@ static size_t n_allowed(const struct writing *w)
 
 static void put_named(struct writing *w, struct str name)
 {
+    const struct chat_tool *t = chat_tool(w->in, name);
+    const char *type = t && t->kind == TOOL_CUSTOM && w->custom ? "custom" : "function";
     json_open(&w->j, '{');
-    json_member_strz(&w->j, "type", "function");
-    json_member_open(&w->j, "function", '{');
+    json_member_strz(&w->j, "type", type);
+    json_member_open(&w->j, type, '{');
     json_member_str(&w->j, "name", openai_tool_name(w->c->arena, name));
     json_close(&w->j, '}');
     json_close(&w->j, '}');
@@ -77,6 +103,8 @@ static void put_choice(struct writing *w)
 void openai_put_tools(struct writing *w)
 {
     bool parallel_given = chat_take(w->c, PARAM_PARALLEL_TOOLS).n > 0;
+    if (w->custom)
+        chat_take(w->c, PARAM_TOOL_FORMAT);
     if (w->in->n_tools == 0 || n_allowed(w) == 0)
         return;
     json_member_open(&w->j, "tools", '[');

@@ -1,6 +1,6 @@
 """The little agent behind the vendors' mocks (vendors.py): what a request asks for, whatever its wire, and what is answered.
 
-Asked with tools and no results yet, it calls one or two of them; with their results it tells a text that holds them; asked for a
+Asked with tools and no results yet, it calls one or two of them (where the user says `call NAME with JSON`, that one so); with their results it tells a text that holds them; asked for a
 schema, JSON that fits; else it tells what it was sent, so that a test sees what arrived. The same request always gets the same answer.
 """
 
@@ -140,6 +140,14 @@ def picked(ask):
     return names[:2] if ask.parallel else names[:1]
 
 
+def calls_of(ask, do):
+    said = re.search(r"\bcall (\S+) with (\{.*\})", ask.user, re.S)
+    if said:
+        need(said[1] in ask.tools, f"there is no tool {said[1]}, but {list(ask.tools)}")
+        return [(said[1], json.loads(said[2]))]
+    return [(name, {} if "noargs" in do else sample(ask.tools[name], ask.rounds * 2 + i)) for i, name in enumerate(picked(ask))]
+
+
 def play(ask, do):
     """The answer. do: behaviour words of the model's name."""
     turn = Turn(thinking=THOUGHT if ask.thinks or "think" in do else "")
@@ -148,7 +156,7 @@ def play(ask, do):
         turn.text, turn.finish = ("I began, but" if "filter" in do else "I'm sorry, I can't help with that."), ("filter" if "filter" in do else "refusal")
     elif wants and (ask.rounds < do.get("rounds", 1) or (ask.choice not in ("auto", "none") and not ask.results)):
         turn.text = "I'll look that up." if "quiet" not in do and ask.choice == "auto" else ""
-        turn.calls = [(name, {} if "noargs" in do else sample(ask.tools[name], ask.rounds * 2 + i)) for i, name in enumerate(picked(ask))]
+        turn.calls = calls_of(ask, do)
         turn.finish = "tools"
     elif ask.schema is not None:
         turn.text = json.dumps(sample(ask.schema), ensure_ascii=False)

@@ -32,6 +32,10 @@ ERRORS = {400: "invalid_request_error", 401: "invalid_request_error", 403: "inva
 FINISH = {"stop": "stop", "tools": "tool_calls", "length": "length", "filter": "content_filter", "refusal": "stop"}
 
 
+# what a custom tool takes, in the agent's terms: it gets the text alone
+CUSTOM = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"], "custom": True}
+
+
 def parse_url(url, where, ask):
     need(isinstance(url, str), f"{where}: is no string")
     if url.startswith("data:"):
@@ -117,6 +121,9 @@ class OpenAI(Vendor):
         tools = body.get("tools")
         need("tools" not in body or (isinstance(tools, list) and tools), "[] is too short - 'tools'", kind="empty_array", param="tools")
         for t in tools or []:
+            if self.has_custom(ask) and t.get("type") == "custom":
+                self.read_custom(ask, t)
+                continue
             only(t, {"type", "function"}, "tools")
             f = t.get("function")
             need(t.get("type") == "function" and isinstance(f, dict), "tools: Missing required parameter", param="tools")
@@ -131,12 +138,31 @@ class OpenAI(Vendor):
         need(choice is None or tools, "'tool_choice' is only allowed when 'tools' are specified.", param="tool_choice")
         need("parallel_tool_calls" not in body or tools, "'parallel_tool_calls' is only allowed when 'tools' are specified.", param="parallel_tool_calls")
         if isinstance(choice, dict):
-            need(set(choice) == {"type", "function"} and choice["type"] == "function" and choice["function"].get("name") in ask.tools, f"Invalid tool_choice {choice}", param="tool_choice")
-            ask.choice = "=" + choice["function"]["name"]
+            kind = choice.get("type")
+            need(kind in ("function", "custom") and set(choice) == {"type", kind} and choice[kind].get("name") in ask.tools, f"Invalid tool_choice {choice}", param="tool_choice")
+            need((kind == "custom") == (ask.tools[choice[kind]["name"]] == CUSTOM), f"Invalid tool_choice {choice}: it is of another type", param="tool_choice")
+            ask.choice = "=" + choice[kind]["name"]
         else:
             need(choice in self.choices, f"Invalid tool_choice {choice!r}", param="tool_choice")
             ask.choice = {"any": "required", None: "auto"}.get(choice, choice)
         ask.parallel = body.get("parallel_tool_calls", True)
+
+    def has_custom(self, ask):
+        return self.name in ("openai", "azure") and ask.model.startswith("gpt-5")
+
+    def read_custom(self, ask, t):
+        only(t, {"type", "custom"}, "tools")
+        c = t["custom"]
+        only(c, {"name", "description", "format"}, "tools.custom")
+        f = c.get("format", {"type": "text"})
+        if f.get("type") == "grammar":
+            only(f, {"type", "grammar"}, "tools.custom.format")
+            only(f["grammar"], {"syntax", "definition"}, "tools.custom.format.grammar")
+            need(f["grammar"].get("syntax") in ("lark", "regex") and f["grammar"].get("definition"), "tools.custom.format.grammar")
+        else:
+            need(f == {"type": "text"}, f"tools.custom.format: {f}")
+        need(c.get("name") not in ask.tools, "tools: names must be unique")
+        ask.tools[tool_name(c.get("name"))] = CUSTOM
 
     choices = (None, "none", "auto", "required")
 
@@ -216,6 +242,12 @@ class OpenAI(Vendor):
             self.read_parts(ask, m["content"], where, ("text", "refusal"))
         need("tool_calls" not in m or m["tool_calls"], f"{where}.tool_calls: [] is too short", kind="empty_array")
         for c in m.get("tool_calls") or []:
+            if self.has_custom(ask) and c.get("type") == "custom":
+                only(c, {"id", "type", "custom"}, where + ".tool_calls")
+                only(c["custom"], {"name", "input"}, where + ".tool_calls.custom")
+                need(isinstance(c["custom"].get("input"), str) and c["id"] not in names, f"{where}.tool_calls: invalid")
+                waiting[c["id"]] = names[c["id"]] = tool_name(c["custom"]["name"])
+                continue
             only(c, {"id", "type", "function", "index"}, where + ".tool_calls", self.lax_calls)
             only(c.get("function"), {"name", "arguments"}, where + ".tool_calls.function")
             need(c.get("type") == "function" and isinstance(c.get("id"), str) and 0 < len(c["id"]) <= self.max_id, f"{where}.tool_calls: invalid id {c.get('id')!r}", param=where)
@@ -250,7 +282,12 @@ class OpenAI(Vendor):
         return f"call_{ask.rounds}{i}Abcdefghijklmnopqrst"
 
     def calls(self, ask, turn):
-        return [{"id": self.call_id(ask, i), "type": "function", "function": {"name": n, "arguments": self.arguments(a)}} for i, (n, a) in enumerate(turn.calls)]
+        def called(n, a):
+            if ask.tools.get(n) == CUSTOM:
+                return {"type": "custom", "custom": {"name": n, "input": a["input"]}}
+            return {"type": "function", "function": {"name": n, "arguments": self.arguments(a)}}
+
+        return [{"id": self.call_id(ask, i), **called(n, a)} for i, (n, a) in enumerate(turn.calls)]
 
     @staticmethod
     def arguments(a):
@@ -300,10 +337,11 @@ class OpenAI(Vendor):
 
     def stream_calls(self, chunk, ask, turn, rnd):
         for i, c in enumerate(self.calls(ask, turn)):
-            f = c["function"]
-            chunk({"tool_calls": [{"index": i, "id": c["id"], "type": "function", "function": {"name": f["name"], "arguments": ""}}]})
-            for p in pieces(f["arguments"], rnd):
-                chunk({"tool_calls": [{"index": i, "function": {"arguments": p}}]})
+            kind = c["type"]
+            f, text = c[kind], {"function": "arguments", "custom": "input"}[kind]
+            chunk({"tool_calls": [{"index": i, "id": c["id"], "type": kind, kind: {"name": f["name"], text: ""}}]})
+            for p in pieces(f[text], rnd):
+                chunk({"tool_calls": [{"index": i, kind: {text: p}}]})
 
     def stream_end(self, chunk, out, base, turn, wants):
         chunk({}, FINISH[turn.finish])

@@ -151,8 +151,18 @@ static void what_can_t_be_translated_is_refused_by_name(void **state)
         {"{\"messages\":[{\"role\":\"assistant\",\"audio\":{\"id\":\"a\"}}]}", "messages[0].audio"},
         {"{\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\",\"type\":\"custom\","
          "\"custom\":{}}]}]}",
+         "messages[0].tool_calls[0].custom.name"},
+        {"{\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\",\"type\":\"mcp\"}]}]}",
          "messages[0].tool_calls[0].type"},
-        {"{" USER ",\"tools\":[{\"type\":\"custom\",\"custom\":{\"name\":\"c\"}}]}", "tools[0].type"},
+        {"{" USER ",\"tools\":[{\"type\":\"custom\",\"custom\":{}}]}", "tools[0].custom.name"},
+        {"{" USER ",\"tools\":[{\"type\":\"custom\"}]}", "tools[0].custom"},
+        {"{" USER ",\"tools\":[{\"type\":\"custom\",\"custom\":{\"name\":\"c\",\"format\":{\"type\":"
+         "\"grammar\"}}}]}",
+         "tools[0].custom.format"},
+        {"{" USER ",\"tools\":[{\"type\":\"custom\",\"custom\":{\"name\":\"c\"}},{\"type\":\"function\","
+         "\"function\":{\"name\":\"c\"}}]}",
+         "tools[1].function.name"},
+        {"{" USER ",\"tools\":[{\"type\":\"web_search\"}]}", "tools[0].type"},
         {"{" USER ",\"tools\":[{\"type\":\"function\",\"function\":{}}]}", "tools[0].function.name"},
         {"{" USER ",\"tool_choice\":\"required\"}", "tool_choice"},
         {"{" USER ",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"q\"}}}", "tool_choice"},

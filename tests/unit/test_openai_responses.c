@@ -285,7 +285,12 @@ static void what_cannot_be_done_is_refused_by_name(void **state)
         {"{\"prompt\":{\"id\":\"p\"}}", "prompt", "stored state"},
         {"{\"input\":[{\"type\":\"item_reference\",\"id\":\"i\"}]}", "input[0].type", "stored state"},
         {"{\"input\":[{\"type\":\"computer_call\"}]}", "input[0].type", "computer_call"},
-        {"{\"input\":[{\"type\":\"custom_tool_call\"}]}", "input[0].type", "custom_tool_call"},
+        {"{\"input\":[{\"type\":\"custom_tool_call\"}]}", "input[0].call_id", "Missing"},
+        {"{\"input\":[{\"type\":\"custom_tool_call\",\"call_id\":\"c\",\"name\":\"f\"}]}", "input[0].input",
+         "Missing"},
+        {"{\"input\":[{\"type\":\"function_call\",\"call_id\":\"c\",\"name\":\"f\",\"arguments\":\"\","
+         "\"namespace\":1}]}",
+         "input[0].namespace", "string"},
         {"{\"input\":[{\"role\":\"bard\",\"content\":\"x\"}]}", "input[0].role", "bard"},
         {"{\"input\":[{\"role\":\"user\"}]}", "input[0].content", "Missing"},
         {"{\"input\":[\"x\"]}", "input[0]", "object"},
@@ -311,7 +316,18 @@ static void what_cannot_be_done_is_refused_by_name(void **state)
         {"{\"input\":\"q\",\"text\":{\"format\":{\"type\":\"json_schema\",\"name\":\"n\"}}}",
          "text.format.schema", "object"},
         {"{\"input\":\"q\",\"tools\":[{\"type\":\"web_search\"}]}", "tools[0].type", "web_search"},
-        {"{\"input\":\"q\",\"tools\":[{\"type\":\"custom\",\"name\":\"c\"}]}", "tools[0].type", "custom"},
+        {"{\"input\":\"q\",\"tools\":[{\"type\":\"custom\"}]}", "tools[0].name", "Missing"},
+        {"{\"input\":\"q\",\"tools\":[{\"type\":\"custom\",\"name\":\"c\",\"format\":{\"type\":\"xml\"}}]}",
+         "tools[0].format.type", "xml"},
+        {"{\"input\":\"q\",\"tools\":[{\"type\":\"custom\",\"name\":\"c\"},{\"type\":\"function\",\"name\":"
+         "\"c\"}]}",
+         "tools[1].name", "Two tools"},
+        {"{\"input\":\"q\",\"tools\":[{\"type\":\"function\",\"name\":\"a__b\"},{\"type\":\"namespace\","
+         "\"name\":\"a\",\"tools\":[{\"type\":\"function\",\"name\":\"b\"}]}]}",
+         "tools[1].name", "Two tools"},
+        {"{\"input\":\"q\",\"tools\":[{\"type\":\"namespace\",\"name\":\"a\",\"tools\":[{\"type\":"
+         "\"namespace\",\"name\":\"b\",\"tools\":[]}]}]}",
+         "tools[0].tools", "namespace"},
         {"{\"input\":\"q\",\"tools\":[{\"type\":\"function\"}]}", "tools[0].name", "Missing"},
         {"{\"input\":\"q\"," TOOLS "\"tool_choice\":{\"type\":\"function\",\"name\":\"h\"}}", "tool_choice",
          "h"},

@@ -204,7 +204,8 @@ static void hosted_tools_traces_are_passed_over(void **state)
         {EP_RESPONSES, "anthropic", "claude-sonnet-4-5",
          ASKED("", "{\"type\":\"additional_tools\",\"tools\":[{\"type\":\"shell\"}]},"), "shell", NULL, true},
         {EP_RESPONSES, "anthropic", "claude-sonnet-4-5",
-         ASKED("{\"type\":\"tool_search\",\"execution\":\"client\"}", ""), "tool_search", NULL, true},
+         ASKED("{\"type\":\"tool_search\",\"execution\":\"client\"}", ""), "\"name\":\"tool_search\"", NULL,
+         false},
         {EP_RESPONSES, "anthropic", "claude-sonnet-4-5", ASKED("", "{\"type\":\"computer_call\"},"),
          "computer_call", NULL, true},
     };

@@ -5,6 +5,7 @@
 
 #include "chat_dialect.h"
 #include "chat_stream.h"
+#include "custom_tool.h"
 #include "provider.h"
 
 #include <stdio.h>
@@ -21,6 +22,7 @@ struct translation {
     struct failure f;
     const struct provider *provider;
     const struct chat_dialect *dialect;
+    const char *model; /* as the provider calls it; NULL: "target-model" */
     struct chat_call call;
     struct provider_call out;
     struct buf text; /* what the caller gets */
@@ -78,7 +80,7 @@ static inline int translate_request(struct translation *t, const char *body)
     t->r.body = str_of(body);
     if (chat_read(&t->r, &t->f) != 0)
         return -1;
-    return t->provider->write_chat(translation_call(t, t->r.chat, "target-model"));
+    return t->provider->write_chat(translation_call(t, t->r.chat, t->model ? t->model : "target-model"));
 }
 
 /* What an answer is read and written for where no request was translated before. */
@@ -110,6 +112,7 @@ static inline int translate_answer(struct translation *t, struct str body)
     struct chat_answer a = {0};
     if (t->provider->read_chat(&rd, body, &a) != 0)
         return -1;
+    custom_tool_answer(rd.in, &a, &t->arena);
     w.usage = a.usage;
     w.usage_known = a.usage_known;
     t->dialect->write(&w, &a, &t->text);
