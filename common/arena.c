@@ -82,6 +82,11 @@ struct str arena_copy(struct arena *a, struct str s)
     return (struct str){p, s.n};
 }
 
+struct buf arena_buf(struct arena *a, size_t max)
+{
+    return (struct buf){.p = arena_alloc(a, max), .cap = max, .max = max};
+}
+
 struct str arena_printf(struct arena *a, const char *fmt, ...)
 {
     va_list ap;

@@ -38,6 +38,11 @@ bool str_ends(struct str s, struct str suffix)
     return s.n >= suffix.n && (suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
 }
 
+bool str_has(struct str s, const char *what)
+{
+    return s.n > 0 && memmem(s.p, s.n, what, strlen(what)) != NULL;
+}
+
 struct str str_trim(struct str s)
 {
     while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))

@@ -24,6 +24,8 @@ bool str_eq(struct str a, struct str b);
 bool str_ieq(struct str a, struct str b);
 bool str_starts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
+/* what stands somewhere in s. */
+bool str_has(struct str s, const char *what);
 /* s without the spaces and tabs at both ends (HTTP's OWS). */
 struct str str_trim(struct str s);
 /* Everything before the first `sep` into *head, the rest (without sep) stays in *s; false when *s was empty.

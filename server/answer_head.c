@@ -194,7 +194,7 @@ struct str answer_head(struct request *r, int status, struct str content_type, e
     if (content_type.n > 256 || !http_value_ok(content_type))
         content_type = STR("application/octet-stream");
     size_t room = HEAD_ROOM + r->extra.n + content_type.n;
-    struct buf b = {.p = arena_alloc(r->arena, room), .cap = room, .max = room};
+    struct buf b = arena_buf(r->arena, room);
     if (framing == FRAME_CLOSE)
         r->closes = true;
 

@@ -188,7 +188,7 @@ static void put(struct json_writer *w, const struct node *n)
 struct str google_args_text(const struct google_args *g)
 {
     size_t max = 6 * g->bytes + 16 * (g->nodes + 1);
-    struct buf b = {.p = arena_alloc(g->arena, max), .cap = max, .max = max};
+    struct buf b = arena_buf(g->arena, max);
     struct json_writer w = json_writer(&b);
     put(&w, &g->root);
     return buf_str(&b);

@@ -94,7 +94,7 @@ struct str google_code(struct json_value code, struct json_value result, struct 
         json_text(code.type == JSON_OBJECT ? google_field(code, "code") : google_field(result, "output"), a);
     bool python = str_ieq(json_text(google_field(code, "language"), a), STR("PYTHON"));
     size_t max = text.n + 64;
-    struct buf b = {.p = arena_alloc(a, max), .cap = max, .max = max};
+    struct buf b = arena_buf(a, max);
     if (text.n == 0)
         return STR_NULL;
     buf_add(&b, python ? STR("\n```python\n") : STR("\n```\n"));
@@ -290,7 +290,7 @@ static void put_schema(struct json_writer *w, struct json_value schema)
 struct str google_schema(struct json_value schema, struct arena *a)
 {
     size_t max = 2 * schema.raw.n + 64; /* "type":6 grows most */
-    struct buf b = {.p = arena_alloc(a, max), .cap = max, .max = max};
+    struct buf b = arena_buf(a, max);
     struct json_writer w = json_writer(&b);
     put_schema(&w, schema);
     return b.full ? schema.raw : buf_str(&b);

@@ -241,7 +241,7 @@ static int take(struct request *r, const struct fetch_answer *a, const struct ta
             r, f, "What is at %s is neither a picture nor a document nor a sound: its type is " STR_FMT ".",
             t->host, STR_ARG(m->mime.n > 0 ? m->mime : STR("not told")));
     size_t max = (bytes.n + 2) / 3 * 4;
-    struct buf b = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
+    struct buf b = arena_buf(r->arena, max);
     base64_put(&b, bytes);
     m->data = buf_str(&b);
     return 0;

@@ -46,7 +46,7 @@ static void hide_key(struct request *r)
     struct str rest = r->head->query, part;
     if (rest.n < 4 || !memmem(rest.p, rest.n, "key=", 4))
         return;
-    struct buf b = {.p = arena_alloc(r->arena, rest.n), .cap = rest.n, .max = rest.n};
+    struct buf b = arena_buf(r->arena, rest.n);
     while (str_split(&rest, '&', &part)) {
         if (str_starts(part, STR("key=")))
             continue;

@@ -46,6 +46,9 @@ struct transport *curl_transport_new(struct curl_side *s, const struct conf_prov
 /* … and what fetch.c shares with it: sets a libcurl handle to verify its peer by these authorities (a file
  * name that outlives the handle; NULL: the system's), with the stores that upstream_preload made. */
 void upstream_trust(void *easy, const char *ca_file);
+/* Lets a libcurl handle do nothing but HTTP/1.1 with the host that it is told: no redirects, no proxy or
+ * netrc of the environment, no signals. */
+void upstream_confine(void *easy);
 
 /* upstream_virtual.c */
 struct transport *virtual_transport_new(const struct conf_provider *p);

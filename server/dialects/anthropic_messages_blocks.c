@@ -197,7 +197,7 @@ static int read_search_result(struct messages_reading *m, const struct place *at
     struct str title = json_text(v[1], m->a), source = json_text(v[0], m->a);
     struct str text = chat_text(inner.p, inner.n, STR("\n"), m->a);
     size_t max = title.n + source.n + text.n + 4;
-    struct buf b = {.p = arena_alloc(m->a, max), .cap = max, .max = max};
+    struct buf b = arena_buf(m->a, max);
     buf_add(&b, title);
     buf_add(&b, STR("\n"));
     buf_add(&b, source);

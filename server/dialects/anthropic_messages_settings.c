@@ -10,8 +10,7 @@
 static bool thinks_between_calls(const struct messages_reading *m)
 {
     struct str betas;
-    return http_find(m->r->head, "anthropic-beta", &betas) && betas.n > 0 &&
-           memmem(betas.p, betas.n, "interleaved-thinking", strlen("interleaved-thinking"));
+    return http_find(m->r->head, "anthropic-beta", &betas) && str_has(betas, "interleaved-thinking");
 }
 
 static int read_budget(struct messages_reading *m, const struct place *at, struct json_value budget,

@@ -26,7 +26,7 @@ struct str google_pack_signature(struct str signature, enum chat_signer signer, 
     if (signature.n == 0 || prefix.n == 0)
         return signature;
     size_t max = (prefix.n + signature.n + 2) / 3 * 4 + 4;
-    struct buf b = {.p = arena_alloc(a, max), .cap = max, .max = max};
+    struct buf b = arena_buf(a, max);
     char *plain = arena_alloc(a, prefix.n + signature.n);
     memcpy(plain, prefix.p, prefix.n);
     memcpy(plain + prefix.n, signature.p, signature.n);

@@ -50,7 +50,7 @@ static int build_path(struct request *r, const struct conf_provider *p, struct s
         return -1;
     struct str base = native ? STR_NULL : url.path, query = STR_NULL;
     size_t max = base.n + rest.n + r->head->query.n + 16;
-    struct buf b = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
+    struct buf b = arena_buf(r->arena, max);
     buf_add(&b, base);
     if (!native && !str_ends(base, STR("/v1")))
         buf_add(&b, STR("/v1"));
@@ -81,7 +81,7 @@ static void add_line(struct buf *b, struct str name, struct str value)
 static struct str build_headers(struct request *r, const struct conf_provider *p, bool passing)
 {
     enum { ROOM = 4096 };
-    struct buf b = {.p = arena_alloc(r->arena, ROOM), .cap = ROOM, .max = ROOM};
+    struct buf b = arena_buf(r->arena, ROOM);
     struct str value, version = str_of(p->api_version ? p->api_version : DEFAULT_VERSION);
     if (passing && http_find(r->head, "anthropic-version", &value) && value.n > 0 && value.n <= 64)
         version = value;
@@ -114,11 +114,11 @@ static bool is_object(struct str body)
 static int rename_model(struct request *r, struct str model, struct str *body)
 {
     size_t max = 6 * model.n + 2;
-    struct buf name = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
+    struct buf name = arena_buf(r->arena, max);
     if (!is_object(*body) || json_put_string(&name, model) != 0)
         return -1;
     max = body->n + name.n + 32;
-    struct buf b = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
+    struct buf b = arena_buf(r->arena, max);
     if (json_set_member(&b, *body, "model", buf_str(&name)) != 0)
         return -1;
     *body = buf_str(&b);

@@ -22,11 +22,6 @@ static const struct error_kind {
     {"timeout_error", 504, NULL},
 };
 
-static bool holds(struct str text, const char *what)
-{
-    return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
-}
-
 /* What OpenAI has a code for, by its words. */
 static const char *code_of(int status, struct str message)
 {
@@ -34,10 +29,10 @@ static const char *code_of(int status, struct str message)
         return "model_not_found";
     if (status != 400 && status != 413)
         return NULL;
-    if (holds(message, "prompt is too long") || holds(message, "context limit") ||
-        holds(message, "context window"))
+    if (str_has(message, "prompt is too long") || str_has(message, "context limit") ||
+        str_has(message, "context window"))
         return "context_length_exceeded";
-    return holds(message, "content filtering policy") ? "content_filter" : NULL;
+    return str_has(message, "content filtering policy") ? "content_filter" : NULL;
 }
 
 static void put_kind(struct failure *f, struct json_value type, bool by_type)
@@ -191,7 +186,7 @@ bool anthropic_body_passes(struct str body)
         "\"signature\": \"google:", "\"data\":\"openai:",       "\"data\": \"openai:",
     };
     for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
-        if (holds(body, foreign[i]))
+        if (str_has(body, foreign[i]))
             return false;
     return true;
 }

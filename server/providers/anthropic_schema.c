@@ -122,7 +122,7 @@ static void put_description(struct json_writer *w, struct json_value schema, str
     size_t max = given.n + 3, told = 0;
     for (size_t at = 0; json_next(schema.raw, &at, &name, &v) == 1;)
         max += what_is(name, v) == TELL ? name.n + v.raw.n + 4 : 0;
-    struct buf b = {.p = arena_alloc(a, max), .cap = max, .max = max};
+    struct buf b = arena_buf(a, max);
     buf_add(&b, given);
     for (size_t at = 0; json_next(schema.raw, &at, &name, &v) == 1;) {
         if (what_is(name, v) != TELL)

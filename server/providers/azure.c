@@ -15,15 +15,10 @@
 
 enum form { CLASSIC, DEPLOYMENT /* named in the base URL */, V1, FOUNDRY };
 
-static bool holds(struct str text, const char *what)
-{
-    return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
-}
-
 /* path: the base URL's, without a slash at its end. */
 static enum form form_of(struct str path)
 {
-    if (holds(path, "/openai/deployments/"))
+    if (str_has(path, "/openai/deployments/"))
         return DEPLOYMENT;
     if (str_ends(path, STR("/openai/v1")))
         return V1;
@@ -84,12 +79,12 @@ static void put_path(struct buf *b, enum form form, struct str base, enum endpoi
 
 static void put_query(struct buf *b, const char *version, struct str query)
 {
-    if (version && !holds(query, "api-version=")) {
+    if (version && !str_has(query, "api-version=")) {
         buf_add(b, STR("?api-version="));
         put_escaped(b, str_of(version));
     }
     if (query.n > 0) {
-        buf_add_byte(b, holds(buf_str(b), "?") ? '&' : '?');
+        buf_add_byte(b, str_has(buf_str(b), "?") ? '&' : '?');
         buf_add(b, query);
     }
 }
@@ -102,7 +97,7 @@ static int make_path(struct arena *a, const struct conf_provider *p, enum endpoi
         return -1;
     enum form form = form_of(url.path);
     size_t max = url.path.n + 3 * model.n + rest.n + query.n + 512;
-    struct buf b = {.p = arena_alloc(a, max), .cap = max, .max = max};
+    struct buf b = arena_buf(a, max);
     if (endpoint == EP_NATIVE)
         buf_add(&b, rest);
     else

@@ -2,14 +2,7 @@
  * call, Cohere's models many. Run by workers. */
 #include "bedrock.h"
 
-#include <string.h>
-
 enum { COHERE_MOST = 96 };
-
-static bool holds(struct str text, const char *what)
-{
-    return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
-}
 
 /* ---- requests */
 
@@ -32,7 +25,7 @@ static struct str cohere_task(struct str task)
 
 static int write_titan(struct chat_call *c, const struct embed_request *in, struct json_writer *w)
 {
-    bool sized = !holds(c->model, "embed-text-v1") && !holds(c->model, "g1-text");
+    bool sized = !str_has(c->model, "embed-text-v1") && !str_has(c->model, "g1-text");
     if (in->dimensions > 0 && !sized)
         return chat_refuse(c, in->dimensions_name, "This model's vectors have one size only: leave %s out.",
                            in->dimensions_name ? in->dimensions_name : "the dimensions");
@@ -61,7 +54,7 @@ static int write_nova(struct chat_call *c, const struct embed_request *in, struc
 
 static int write_cohere(struct chat_call *c, const struct embed_request *in, struct json_writer *w)
 {
-    bool sized = holds(c->model, "embed-v4");
+    bool sized = str_has(c->model, "embed-v4");
     if (in->dimensions > 0 && !sized)
         return chat_refuse(c, in->dimensions_name, "This model's vectors have one size only: leave %s out.",
                            in->dimensions_name ? in->dimensions_name : "the dimensions");

@@ -47,11 +47,6 @@ static struct str bare_kind(struct str kind)
     return str_split(&kind, ':', &head) ? str_trim(head) : head;
 }
 
-static bool says(struct str text, const char *what)
-{
-    return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
-}
-
 static void classify(struct failure *f, struct str kind, bool told)
 {
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
@@ -66,14 +61,15 @@ static void classify(struct failure *f, struct str kind, bool told)
 /* Some of what is told in the message only. */
 static void read_message(struct request *r, struct failure *f)
 {
-    if (f->status == 400 && (says(f->message, "too long") || says(f->message, "too many input tokens") ||
-                             says(f->message, "maximum context") || says(f->message, "context length")))
+    if (f->status == 400 &&
+        (str_has(f->message, "too long") || str_has(f->message, "too many input tokens") ||
+         str_has(f->message, "maximum context") || str_has(f->message, "context length")))
         f->code = "context_length_exceeded";
-    if (says(f->message, "model identifier is invalid"))
+    if (str_has(f->message, "model identifier is invalid"))
         f->code = "model_not_found";
-    if (f->status == 403 && says(f->message, "security token"))
+    if (f->status == 403 && str_has(f->message, "security token"))
         f->code = "invalid_api_key";
-    if (says(f->message, "Signature expired") || says(f->message, "Signature not yet current")) {
+    if (str_has(f->message, "Signature expired") || str_has(f->message, "Signature not yet current")) {
         f->code = "invalid_api_key";
         f->message = arena_printf(r->arena, STR_FMT " (Is the gateway's clock right?)", STR_ARG(f->message));
     }

@@ -9,11 +9,6 @@
 
 #include <string.h>
 
-static bool holds(struct str text, const char *what)
-{
-    return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
-}
-
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
@@ -30,10 +25,10 @@ static enum bedrock_family family_of(struct str name)
         {"gpt-oss", BEDROCK_GPT_OSS},
     };
     for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
-        if (holds(name, list[i].part))
+        if (str_has(name, list[i].part))
             return list[i].family;
-    return str_starts(name, STR("arn:")) && !holds(name, "foundation-model/") ? BEDROCK_UNKNOWN
-                                                                              : BEDROCK_OTHER;
+    return str_starts(name, STR("arn:")) && !str_has(name, "foundation-model/") ? BEDROCK_UNKNOWN
+                                                                                : BEDROCK_OTHER;
 }
 
 /* Those that have structured output, as of 2026-08. What is not known is taken for new. */
@@ -48,14 +43,14 @@ static bool has_json_schema(enum bedrock_family family, struct str name)
     case BEDROCK_UNKNOWN:
         return false;
     case BEDROCK_MISTRAL:
-        return holds(name, "ministral") || holds(name, "magistral") || holds(name, "voxtral") ||
-               holds(name, "mistral-large-3");
+        return str_has(name, "ministral") || str_has(name, "magistral") || str_has(name, "voxtral") ||
+               str_has(name, "mistral-large-3");
     case BEDROCK_GPT_OSS:
     case BEDROCK_OTHER:
         break;
     }
     for (size_t i = 0; i < sizeof(without) / sizeof(without[0]); i++)
-        if (holds(name, without[i]))
+        if (str_has(name, without[i]))
             return false;
     return true;
 }
@@ -64,12 +59,12 @@ static bool has_json_schema(enum bedrock_family family, struct str name)
 static struct anthropic_model claude(struct str name)
 {
     static const struct anthropic_model first = {.version = 200, .sampling = true};
-    return holds(name, "claude-v") || holds(name, "claude-instant") ? first : anthropic_model(name);
+    return str_has(name, "claude-v") || str_has(name, "claude-instant") ? first : anthropic_model(name);
 }
 
 struct bedrock_model bedrock_model(struct str name)
 {
-    struct bedrock_model m = {.family = family_of(name), .nova_2 = holds(name, "amazon.nova-2")};
+    struct bedrock_model m = {.family = family_of(name), .nova_2 = str_has(name, "amazon.nova-2")};
     m.json_schema = has_json_schema(m.family, name);
     if (m.family == BEDROCK_ANTHROPIC) {
         m.claude = claude(name);
@@ -89,7 +84,7 @@ struct str bedrock_path(struct chat_call *c, struct str name, const char *what)
     struct upstream_url url = {0};
     upstream_url_parse(str_of(c->conf->base_url), &url, NULL);
     size_t max = url.path.n + 3 * name.n + strlen(what) + 16;
-    struct buf b = {.p = arena_alloc(c->arena, max), .cap = max, .max = max};
+    struct buf b = arena_buf(c->arena, max);
     buf_add(&b, url.path);
     buf_add(&b, STR("/model/"));
     for (size_t i = 0; i < name.n; i++) {

@@ -5,7 +5,6 @@
 #include "upstream_url.h"
 
 #include <math.h>
-#include <string.h>
 
 /* ---- calls */
 
@@ -146,11 +145,6 @@ static int openai_status(int status)
     return status == 422 || status == 498 ? 400 : status == 499 ? 504 : status;
 }
 
-static bool contains(struct str text, const char *what)
-{
-    return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
-}
-
 void cohere_read_error(struct request *r, int status, const struct http_head *headers, struct str body,
                        struct failure *f)
 {
@@ -168,7 +162,7 @@ void cohere_read_error(struct request *r, int status, const struct http_head *he
     }
     if (status == 498)
         f->code = "content_filter";
-    else if (str_eq(type, STR("TOO_MANY_TOKENS")) || contains(f->message, "too many tokens"))
+    else if (str_eq(type, STR("TOO_MANY_TOKENS")) || str_has(f->message, "too many tokens"))
         f->code = "context_length_exceeded";
     if (f->message.n == 0)
         f->message = arena_printf(r->arena, "The provider answered with status %d.", status);

@@ -63,7 +63,7 @@ void gemini_put_query(struct buf *b, const struct request *r)
 static struct buf room_for_path(struct request *r, const struct upstream_url *url, size_t more)
 {
     size_t max = url->path.n + MAX_METHOD + r->head->query.n + more;
-    return (struct buf){.p = arena_alloc(r->arena, max), .cap = max, .max = max};
+    return arena_buf(r->arena, max);
 }
 
 static int path_done(const struct buf *b, struct str *path)
@@ -101,7 +101,7 @@ bool gemini_passes(const struct request *r, const struct conf_provider *p, struc
 static int set_member(struct request *r, struct str *body, const char *name, struct str value)
 {
     size_t max = body->n + value.n + strlen(name) + 16;
-    struct buf b = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
+    struct buf b = arena_buf(r->arena, max);
     if (json_set_member(&b, *body, name, value) != 0)
         return -1;
     *body = buf_str(&b);
@@ -118,7 +118,7 @@ static int rename_model(struct request *r, struct str *object, struct str name)
 static int rename_requests(struct request *r, struct str *body, struct json_value list, struct str name)
 {
     size_t max = list.raw.n + (size_t)list.count * (name.n + 16) + 16;
-    struct buf b = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
+    struct buf b = arena_buf(r->arena, max);
     struct json_value v;
     struct json_writer w = json_writer(&b);
     json_open(&w, '[');
@@ -134,7 +134,7 @@ static int rename_requests(struct request *r, struct str *body, struct json_valu
 
 static bool names_models(struct str body)
 {
-    return body.n > 0 && memmem(body.p, body.n, "\"model\"", strlen("\"model\"")) != NULL;
+    return str_has(body, "\"model\"");
 }
 
 int gemini_pass_body(struct request *r, struct str model, struct str *body)
@@ -143,7 +143,7 @@ int gemini_pass_body(struct request *r, struct str model, struct str *body)
     if (model.n == 0 || str_eq(model, r->model) || !names_models(r->body))
         return 0;
     size_t max = 6 * model.n + 16;
-    struct buf name = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
+    struct buf name = arena_buf(r->arena, max);
     struct str full = gemini_full_name(model, r->arena);
     if (json_put_string(&name, full) != 0 || rename_model(r, body, buf_str(&name)) != 0)
         return -1;
@@ -174,7 +174,7 @@ struct str gemini_pass_headers(struct request *r)
 {
     static const char *const passed_on[] = {"content-type", "accept", "x-server-timeout"};
     enum { ROOM = 2048 };
-    struct buf b = {.p = arena_alloc(r->arena, ROOM), .cap = ROOM, .max = ROOM};
+    struct buf b = arena_buf(r->arena, ROOM);
     struct str value;
     for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++)
         if (http_find(r->head, passed_on[i], &value) && value.n <= 512)
@@ -299,11 +299,6 @@ static bool all_ended(struct json_value candidates)
     return n > 0;
 }
 
-static bool holds(struct str data, const char *what)
-{
-    return memmem(data.p, data.n, what, strlen(what)) != NULL;
-}
-
 /* Chunks tell their usage as it grows, each of them: the last one counts. */
 struct stream_event gemini_read_event(struct request *r, const struct sse_event *ev)
 {
@@ -314,8 +309,8 @@ struct stream_event gemini_read_event(struct request *r, const struct sse_event 
     if (!ev->has_data || ev->data.n == 0)
         return e;
     e.text_bytes = text_bytes(ev->data);
-    bool ends = holds(ev->data, "\"finishReason\"") || holds(ev->data, "\"promptFeedback\"");
-    if (!ends && !holds(ev->data, "\"usageMetadata\"") && !holds(ev->data, "\"error\""))
+    bool ends = str_has(ev->data, "\"finishReason\"") || str_has(ev->data, "\"promptFeedback\"");
+    if (!ends && !str_has(ev->data, "\"usageMetadata\"") && !str_has(ev->data, "\"error\""))
         return e;
     if (json_scan(ev->data, paths, 4, v, NULL) != 0) {
         e.error = ev->data.p[0] == '['; /* [{"error":…}] */

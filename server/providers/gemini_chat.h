@@ -25,10 +25,6 @@ int gemini_write_count_body(struct chat_call *c, bool vertex);
 /* The model's generation by its name: 20, 25, 30, 31 …; 0: no Gemini. "…-latest" is taken for the newest. */
 unsigned gemini_generation(struct str model);
 
-/* Whether its name has "-pro", "-lite", "-image", "gemma" (which knows neither a system instruction nor
- * thinking) … in it. */
-bool gemini_name_has(struct str model, const char *what);
-
 /* A tool's name as Google takes it (64 of a-z, A-Z, 0-9, _ . : and -, the first a letter or _), and the
  * caller's name for it again. */
 struct str gemini_tool_name(struct str name, struct arena *a);

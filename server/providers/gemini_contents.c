@@ -336,7 +336,7 @@ static size_t instructions(const struct gemini_writer *g)
 {
     const struct chat_request *in = g->c->in;
     size_t n = 0;
-    if (gemini_name_has(g->c->model, "gemma"))
+    if (str_has(g->c->model, "gemma")) /* knows none */
         return 0;
     while (n < in->n_messages && in->messages[n].role == CHAT_SYSTEM)
         n++;

@@ -38,17 +38,12 @@ static void read_details(struct json_value details, struct failure *f, struct ar
     }
 }
 
-static bool says(struct str message, const char *what)
-{
-    return message.n > 0 && memmem(message.p, message.n, what, strlen(what)) != NULL;
-}
-
 /* OpenAI's code, where Google has but a status. */
 static const char *code_of(const struct failure *f)
 {
     switch (f->status) {
     case 400:
-        return says(f->message, "exceeds the maximum number of tokens") ? "context_length_exceeded" : NULL;
+        return str_has(f->message, "exceeds the maximum number of tokens") ? "context_length_exceeded" : NULL;
     case 404:
         return "model_not_found";
     case 429:

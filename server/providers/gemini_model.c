@@ -6,25 +6,17 @@
 #include <ctype.h>
 #include <string.h>
 
-static const char *find(struct str s, const char *what)
-{
-    return s.n > 0 ? memmem(s.p, s.n, what, strlen(what)) : NULL;
-}
-
-bool gemini_name_has(struct str model, const char *what)
-{
-    return find(model, what) != NULL;
-}
-
 unsigned gemini_generation(struct str model)
 {
     enum { NEWEST = 35 };
-    const char *at = find(model, "gemini-"), *end = model.p + model.n;
+    static const char family[] = "gemini-";
+    const char *at = model.n > 0 ? memmem(model.p, model.n, family, strlen(family)) : NULL,
+               *end = model.p + model.n;
     if (!at)
         return 0;
-    at += strlen("gemini-");
+    at += strlen(family);
     if (at == end || !isdigit((unsigned char)*at)) /* gemini-flash-latest */
-        return find(model, "-latest") ? NEWEST : 0;
+        return str_has(model, "-latest") ? NEWEST : 0;
     unsigned major = 0, minor = 0;
     while (at < end && isdigit((unsigned char)*at) && major < 1000)
         major = 10 * major + (unsigned)(*at++ - '0');

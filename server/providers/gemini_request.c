@@ -94,7 +94,7 @@ static int plan_format(struct gemini_writer *g)
     const struct chat_request *in = g->c->in;
     if (in->format == FORMAT_TEXT || in->n_tools == 0 || in->tool_choice == TOOLS_NONE || g->generation >= 30)
         return 0;
-    g->json_told = in->format == FORMAT_JSON && !gemini_name_has(g->c->model, "gemma");
+    g->json_told = in->format == FORMAT_JSON && !str_has(g->c->model, "gemma");
     if (in->format == FORMAT_JSON && !g->json_told)
         return chat_refuse(g->c, "response_format", "This model can't be held to JSON while it has tools.");
     g->json_tool = !g->json_told && (in->tool_choice == TOOLS_DEFAULT || in->tool_choice == TOOLS_AUTO);

@@ -23,9 +23,9 @@ static void put_budget(struct gemini_writer *g, int64_t budget)
 /* Within what the model takes. */
 static void put_asked_budget(struct gemini_writer *g, int64_t asked)
 {
-    bool pro = gemini_name_has(g->c->model, "-pro");
+    bool pro = str_has(g->c->model, "-pro");
     int64_t most = pro ? 32768 : BUDGET_HIGH, budget = asked;
-    int64_t least = pro ? BUDGET_LEAST_PRO : gemini_name_has(g->c->model, "-lite") ? BUDGET_LEAST_LITE : 0;
+    int64_t least = pro ? BUDGET_LEAST_PRO : str_has(g->c->model, "-lite") ? BUDGET_LEAST_LITE : 0;
     if (g->generation < 30 && budget > most)
         budget = most;
     if (budget < least)
@@ -48,7 +48,7 @@ static int64_t budget_of(struct str effort, bool pro)
 static void put_level(struct gemini_writer *g, struct str effort)
 {
     struct str level = effort;
-    bool pro = gemini_name_has(g->c->model, "-pro");
+    bool pro = str_has(g->c->model, "-pro");
     if (str_eq(level, STR("xhigh")) || str_eq(level, STR("max")))
         level = STR("high");
     if (pro && str_eq(level, STR("minimal")))
@@ -62,7 +62,7 @@ static void put_level(struct gemini_writer *g, struct str effort)
 
 static void put_thinking_off(struct gemini_writer *g)
 {
-    bool pro = gemini_name_has(g->c->model, "-pro");
+    bool pro = str_has(g->c->model, "-pro");
     if (pro)
         chat_adjust(g->c, PARAM_THINKING); /* it always thinks: as little as can be */
     if (g->generation < 30)
@@ -75,8 +75,7 @@ static bool thinks(const struct gemini_writer *g)
 {
     if (g->generation >= 30)
         return true;
-    return g->generation >= 25 && !gemini_name_has(g->c->model, "-image") &&
-           !gemini_name_has(g->c->model, "-tts");
+    return g->generation >= 25 && !str_has(g->c->model, "-image") && !str_has(g->c->model, "-tts");
 }
 
 static void put_thinking(struct gemini_writer *g)
@@ -97,7 +96,7 @@ static void put_thinking(struct gemini_writer *g)
     else if (in->thinking == THINKING_BUDGET)
         put_asked_budget(g, in->thinking_budget);
     else if (in->thinking == THINKING_EFFORT && g->generation < 30)
-        put_budget(g, budget_of(in->thinking_effort, gemini_name_has(g->c->model, "-pro")));
+        put_budget(g, budget_of(in->thinking_effort, str_has(g->c->model, "-pro")));
     else if (in->thinking == THINKING_EFFORT)
         put_level(g, in->thinking_effort);
     else if (in->thinking == THINKING_ON && g->generation < 30)

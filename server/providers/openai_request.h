@@ -98,9 +98,4 @@ static inline bool contains(struct str text, const char *what)
     return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
 }
 
-static inline struct buf arena_buf(struct arena *a, size_t max)
-{
-    return (struct buf){.p = arena_alloc(a, max), .cap = max, .max = max};
-}
-
 #endif

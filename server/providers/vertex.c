@@ -188,8 +188,8 @@ static struct str keep_betas(struct request *r, struct str betas, struct provide
 {
     enum { MOST = 64 }; /* each may come back under a longer name, or is told in call->dropped */
     size_t max = betas.n + MOST * 32;
-    struct buf kept = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
-    struct buf gone = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
+    struct buf kept = arena_buf(r->arena, max);
+    struct buf gone = arena_buf(r->arena, max);
     struct str beta;
     for (size_t at = 0, n = 0; n < MOST && next_of_list(betas, &at, &beta); n++) {
         struct str here = r->match.endpoint == EP_COUNT_TOKENS ? STR_NULL : beta_here(beta);
@@ -244,7 +244,7 @@ static int build_gemini(struct request *r, const struct conf_provider *p, struct
                         struct provider_call *call, struct failure *f)
 {
     size_t max = r->head->query.n + 64;
-    struct buf method = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
+    struct buf method = arena_buf(r->arena, max);
     bool counts = r->match.endpoint == EP_COUNT_CONTENT;
     buf_add(&method, counts            ? STR("countTokens")
                      : r->match.stream ? STR("streamGenerateContent")
@@ -400,7 +400,7 @@ static int count_claude(struct chat_call *c)
         .version_in_body = ANTHROPIC_VERSION, .fetches_urls = true, .counts = true};
     struct str model = bare_name(c->model);
     size_t max = 6 * model.n + 16;
-    struct buf b = {.p = arena_alloc(c->arena, max), .cap = max, .max = max};
+    struct buf b = arena_buf(c->arena, max);
     buf_add(&b, STR("\"model\":"));
     json_put_string(&b, model);
     buf_add_byte(&b, ',');

@@ -11,7 +11,7 @@ static bool by_content(struct str model)
     const char *slash = model.n > 0 ? memrchr(model.p, '/', model.n) : NULL;
     struct str name = slash ? (struct str){slash + 1, model.n - (size_t)(slash + 1 - model.p)} : model;
     return (str_starts(name, STR("gemini-embedding")) && !str_starts(name, STR("gemini-embedding-001"))) ||
-           memmem(name.p ? name.p : "", name.n, "maas", 4);
+           str_has(name, "maas");
 }
 
 static void put_predict(struct json_writer *w, const struct embed_request *in, struct arena *a)

@@ -9,11 +9,6 @@
 #include "gemini_chat.h"
 #include "upstream_url.h"
 
-static bool contains(struct str s, const char *word)
-{
-    return s.n > 0 && memmem(s.p, s.n, word, strlen(word)) != NULL;
-}
-
 static struct str behind(struct str s, struct str prefix)
 {
     return str_starts(s, prefix) ? (struct str){s.p + prefix.n, s.n - prefix.n} : s;
@@ -27,11 +22,11 @@ static bool is_resource(struct str model)
 
 enum vertex_family vertex_family(struct str model)
 {
-    if (contains(model, "anthropic/") || str_starts(model, STR("claude")))
+    if (str_has(model, "anthropic/") || str_starts(model, STR("claude")))
         return VERTEX_CLAUDE;
     if (is_resource(model) || str_starts(model, STR("google/")) || str_starts(model, STR("models/")))
         return VERTEX_GEMINI;
-    return contains(model, "/") ? VERTEX_OPEN : VERTEX_GEMINI;
+    return str_has(model, "/") ? VERTEX_OPEN : VERTEX_GEMINI;
 }
 
 /* Bytes that a resource's name may have; ".." and "//" lead elsewhere. */
@@ -100,7 +95,7 @@ int vertex_path(const struct conf_provider *p, struct str model, struct str meth
 {
     enum vertex_family family = vertex_family(model);
     size_t max = 2048 + 3 * model.n + method.n;
-    struct buf b = {.p = arena_alloc(a, max), .cap = max, .max = max};
+    struct buf b = arena_buf(a, max);
     if (put_base(&b, p) != 0)
         return misconfigured(a, f, p->name, "has a base_url that can't be used");
     if (is_resource(model) && !resource_ok(model))

@@ -70,7 +70,7 @@ static inline struct str random_text(struct dice *d)
         ":",
     };
     size_t n = 1 + roll(d, 4 + d->size), max = 16 * n + 8;
-    struct buf b = {.p = arena_alloc(d->arena, max), .cap = max, .max = max};
+    struct buf b = arena_buf(d->arena, max);
     buf_add_byte(&b, (char)('a' + roll(d, 26)));
     for (size_t i = 0; i < n; i++)
         buf_add(&b, str_of(pieces[roll(d, sizeof(pieces) / sizeof(pieces[0]))]));
@@ -114,7 +114,7 @@ static inline void random_value(struct dice *d, struct json_writer *w, unsigned 
 static inline struct str random_object(struct dice *d)
 {
     enum { ROOM = 16384 };
-    struct buf b = {.p = arena_alloc(d->arena, ROOM), .cap = ROOM, .max = ROOM};
+    struct buf b = arena_buf(d->arena, ROOM);
     struct json_writer w = json_writer(&b);
     json_open(&w, '{');
     for (uint64_t n = roll(d, 1 + d->size); n > 0; n--) {
@@ -128,12 +128,12 @@ static inline struct str random_object(struct dice *d)
 static inline struct str random_bytes64(struct dice *d, const char *front, size_t n_front)
 {
     size_t n = 12 + roll(d, 60);
-    struct buf raw = {.p = arena_alloc(d->arena, n + n_front), .cap = n + n_front, .max = n + n_front};
+    struct buf raw = arena_buf(d->arena, n + n_front);
     buf_add(&raw, (struct str){front, n_front});
     while (raw.n < raw.max)
         buf_add_byte(&raw, (char)roll(d, 256));
     size_t max = (raw.n + 2) / 3 * 4;
-    struct buf b = {.p = arena_alloc(d->arena, max), .cap = max, .max = max};
+    struct buf b = arena_buf(d->arena, max);
     base64_put(&b, buf_str(&raw));
     return buf_str(&b);
 }

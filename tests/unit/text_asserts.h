@@ -15,7 +15,7 @@
 
 static inline bool holds(struct str text, const char *what)
 {
-    return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
+    return str_has(text, what);
 }
 
 /* How often it is in it. */
