@@ -30,9 +30,11 @@ PYTHON = {
         ["openai", "anthropic", "google-genai", "langchain-openai", "langchain-anthropic", "langchain-google-genai", "openai-agents"],
         "openai, anthropic, google.genai, langchain_openai, langchain_anthropic, langchain_google_genai, agents",
     ),
+    "cache_python.py": ("agents", ["openai", "anthropic", "google-genai"], "openai, anthropic, google.genai"),
 }
 NODE = {
     "openai_node.mjs": ["openai"],
+    "cache_node.mjs": ["openai", "@anthropic-ai/sdk", "@google/genai"],
     "agents_node.mjs": ["ai", "zod", "@ai-sdk/openai", "@ai-sdk/anthropic", "@ai-sdk/google", "@anthropic-ai/sdk", "@google/genai"],
 }
 
@@ -98,6 +100,7 @@ def main(words):
     with Vendors(os.path.join(folder, "vendors")) as vendors:
         plain = Gateway(os.path.join(folder, "gw"), upstream.port, extra="timeouts = { first_byte_ms = 5000; };").start()
         many = Gateway(os.path.join(folder, "many"), upstream.port, env=vendors.env(), **vendors.parts()).start()
+        caches = Gateway(os.path.join(folder, "caches"), upstream.port, cache=True, env=vendors.env(), **vendors.parts()).start()
         try:
             env = {
                 "AIGW_URL": f"http://127.0.0.1:{plain.port}/v1",
@@ -105,12 +108,21 @@ def main(words):
                 "AIGW_UPSTREAM": f"http://127.0.0.1:{upstream.port}/stats",
             }
             agents = {"AIGW_ROOT": f"http://127.0.0.1:{many.port}", "AIGW_KEY": many.make_key(name="agents")["key"]}
+            with open(os.path.join(caches.folder, "admin.token")) as f:
+                token = f.read().strip()
+            cached = {
+                "AIGW_ROOT": f"http://127.0.0.1:{caches.port}",
+                "AIGW_KEY": caches.make_key(name="cache")["key"],
+                "AIGW_ADMIN": f"http://127.0.0.1:{caches.admin_port}",
+                "AIGW_ADMIN_TOKEN": token,
+            }
+            kinds = {"agents": agents, "cache": cached}
             for suite in sorted([*PYTHON, *NODE]):
                 if not words or any(w in suite for w in words):
                     limited = {"AIGW_LIMITED_KEY": plain.make_key(name="limited", rpm=1)["key"]}
-                    run(suite, agents if suite.startswith("agents") else {**env, **limited}, results)
+                    run(suite, kinds.get(suite.partition("_")[0]) or {**env, **limited}, results)
         finally:
-            for gw in (plain, many):
+            for gw in (plain, many, caches):
                 gw.stop()
                 gw.clean()
             upstream.stop()
