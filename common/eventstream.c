@@ -51,14 +51,19 @@ static uint32_t crc32_of(uint32_t crc, const void *bytes, size_t n)
     return ~crc;
 }
 
+static void crc_make_ready(void)
+{
+    if (crc_table[0][1] == 0)
+        crc_prepare();
+}
+
 /* ---- the reader */
 
 void eventstream_init(struct eventstream_reader *r)
 {
     *r = (struct eventstream_reader){0};
     buf_init(&r->in, MAX_FED);
-    if (crc_table[0][1] == 0)
-        crc_prepare();
+    crc_make_ready();
 }
 
 void eventstream_free(struct eventstream_reader *r)
@@ -188,6 +193,47 @@ int eventstream_next(struct eventstream_reader *r, struct eventstream_message *m
     if (!read_headers(m, (struct str){p + PRELUDE, headers}))
         return broken(r, "a message's headers are malformed");
     m->payload = (struct str){p + PRELUDE + headers, total - PRELUDE - headers - CHECKSUM};
+    m->raw = (struct str){p, total};
     r->seen += total;
     return 1;
+}
+
+/* ---- the writer */
+
+static void put_be32(struct buf *b, uint32_t v)
+{
+    const char bytes[] = {(char)(v >> 24), (char)(v >> 16), (char)(v >> 8), (char)v};
+    buf_add(b, (struct str){bytes, sizeof(bytes)});
+}
+
+static void put_header(struct buf *b, struct str name, struct str value)
+{
+    const char length[] = {(char)(value.n >> 8), (char)value.n};
+    buf_add_byte(b, (char)name.n);
+    buf_add(b, name);
+    buf_add_byte(b, 7); /* a string */
+    buf_add(b, (struct str){length, sizeof(length)});
+    buf_add(b, value);
+}
+
+int eventstream_put_exception(struct buf *b, struct str name, struct str payload)
+{
+    char room[512];
+    struct buf headers = {.p = room, .cap = sizeof(room), .max = sizeof(room)};
+    const size_t at = b->n;
+    crc_make_ready();
+    put_header(&headers, STR(":exception-type"), name);
+    put_header(&headers, STR(":content-type"), STR("application/json"));
+    put_header(&headers, STR(":message-type"), STR("exception"));
+    put_be32(b, (uint32_t)(PRELUDE + headers.n + payload.n + CHECKSUM));
+    put_be32(b, (uint32_t)headers.n);
+    if (headers.full || b->full)
+        return -1;
+    put_be32(b, crc32_of(0, b->p + at, 8));
+    buf_add(b, buf_str(&headers));
+    buf_add(b, payload);
+    if (b->full)
+        return -1;
+    put_be32(b, crc32_of(0, b->p + at, b->n - at));
+    return b->full ? -1 : 0;
 }

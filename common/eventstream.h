@@ -1,7 +1,7 @@
-/* Reads application/vnd.amazon.eventstream, AWS's binary framing of a streamed answer, message by message,
- * however its bytes are cut. Both checksums of each message are checked; a message that fails them, or whose
- * lengths don't fit together, breaks the stream for good: where the next one begins can't be known any more.
- */
+/* Reads (and, for exceptions, writes) application/vnd.amazon.eventstream, AWS's binary framing of a streamed
+ * answer, message by message, however its bytes are cut. Both checksums of each message are checked; a
+ * message that fails them, or whose lengths don't fit together, breaks the stream for good: where the next
+ * one begins can't be known any more. */
 #ifndef COMMON_EVENTSTREAM_H
 #define COMMON_EVENTSTREAM_H
 
@@ -21,6 +21,7 @@ struct eventstream_message {
     struct str error_message; /* :error-message */
     struct str content_type;  /* :content-type */
     struct str payload;
+    struct str raw; /* all of its bytes: those of all messages together are the stream */
 };
 
 void eventstream_init(struct eventstream_reader *r);
@@ -33,5 +34,8 @@ int eventstream_feed(struct eventstream_reader *r, struct str bytes);
 int eventstream_next(struct eventstream_reader *r, struct eventstream_message *m);
 /* Bytes fed that no whole message has covered: not 0 at the end of a stream means it was cut. */
 size_t eventstream_pending(const struct eventstream_reader *r);
+
+/* Adds a message of type "exception" with a JSON payload. -1: the buf is full. */
+int eventstream_put_exception(struct buf *b, struct str name, struct str payload);
 
 #endif

@@ -12,6 +12,7 @@ enum {
     MAX_JSON_DEPTH = 128,           /* schemas and tools' arguments are nested deeper than one would think */
     MAX_SSE_EVENT = 1024 * 1024,
     MAX_EVENTSTREAM_MESSAGE = 16 * 1024 * 1024, /* AWS's own bound of one; an image comes whole in one */
+    MAX_ARRAY_ELEMENT = 16 * 1024 * 1024,       /* of a streamed JSON array; a picture comes whole in one */
     MAX_ANSWER = 64 * 1024 * 1024, /* an answer that has to be held whole (never a passed-through one) */
     MAX_SLOTS = 2048,              /* scoreboard lines, hence processes of all roles and generations */
     MAX_WORKERS = 1536, /* workers.max; the other slots are for roles and for draining generations */

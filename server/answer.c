@@ -105,7 +105,7 @@ enum step answer_failure(struct request *r, const struct failure *f)
     if (g.status < 400 || g.status > 599)
         g.status = 500;
     if (r->head_sent) {
-        answer_break(r, &g, false);
+        answer_break(r, &g, STR_NULL);
         return STEP_DONE;
     }
     add_retry_after(r, &g);
@@ -193,7 +193,15 @@ int answer_end(struct request *r, struct str last)
     return send_pieces(r, last, true);
 }
 
-void answer_break(struct request *r, const struct failure *f, bool sse)
+struct str answer_error_event(struct request *r, const struct failure *f)
+{
+    struct failure g = *f;
+    g.request_id = r->id;
+    return r->match.endpoint == EP_RESPONSES ? dialect_responses_error_event(&g, r->stream_events, r->arena)
+                                             : dialect_error_event(r->dialect, &g, r->arena);
+}
+
+void answer_break(struct request *r, const struct failure *f, struct str last)
 {
     if (!r->head_sent) {
         /* nothing has been sent: the client can still be told properly */
@@ -207,13 +215,6 @@ void answer_break(struct request *r, const struct failure *f, bool sse)
     if (!r->client->gone)
         r->flags |= USAGE_CUT;
     finish(r);
-    if (sse) {
-        struct failure g = *f;
-        g.request_id = r->id;
-        send_pieces(r,
-                    r->match.endpoint == EP_RESPONSES
-                        ? dialect_responses_error_event(&g, r->stream_events, r->arena)
-                        : dialect_error_event(r->dialect, &g, r->arena),
-                    false);
-    }
+    if (last.n > 0)
+        send_pieces(r, last, false);
 }

@@ -24,9 +24,11 @@ void answer_begin(struct request *r, int status, struct str content_type);
 int answer_piece(struct request *r, struct str bytes);
 /* `last` and the final chunk in one write; publishes the usage row before. */
 int answer_end(struct request *r, struct str last);
-/* The answer broke midway: says so in the stream (in the dialect's in-band error, for SSE answers) or not at
- * all, never ends it properly, and has the connection closed. */
-void answer_break(struct request *r, const struct failure *f, bool sse);
+/* The answer broke midway: `last` (what tells so in the stream; may be empty) is sent, it is never ended
+ * properly, and the connection will be closed. Nothing sent yet: it is answered as answer_failure does. */
+void answer_break(struct request *r, const struct failure *f, struct str last);
+/* The caller's dialect's own event that tells of an error in a stream of events. */
+struct str answer_error_event(struct request *r, const struct failure *f);
 
 /* dialect.c: the error object as the dialect writes it (without HTTP). */
 struct str dialect_error(enum dialect d, const struct failure *f, struct arena *a);

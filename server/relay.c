@@ -100,13 +100,14 @@ enum step relay_client_gone(struct attempt *a, uint64_t text_bytes)
 
 /* ---- reading */
 
-enum upstream_result relay_gather(struct attempt *a, struct buf *b, size_t most, struct str *body,
-                                  struct error *err)
+enum upstream_result relay_gather(struct attempt *a, struct buf *b, struct str held, size_t most,
+                                  struct str *body, struct error *err)
 {
     struct str data;
     const struct http_head *h = a->head;
     buf_init(b, most + 64 * 1024);
-    *body = STR("");
+    buf_add(b, held);
+    *body = held.n > 0 ? buf_str(b) : STR("");
     for (;;) {
         enum upstream_result res = upstream_read(a->up, &data, err);
         if (res != UPSTREAM_OK)
@@ -161,7 +162,7 @@ static enum step broken(struct attempt *a, enum upstream_result res, const struc
     relay_failure_of(a, res, err, &f);
     r->flags |= USAGE_CUT;
     if (r->head_sent || r->head_out.n > 0)
-        return answer_break(r, &f, false), STEP_DONE;
+        return answer_break(r, &f, STR_NULL), STEP_DONE;
     return answer_failure(r, &f);
 }
 
@@ -181,32 +182,15 @@ static bool has_answer(const struct attempt *a)
     return a->head->body != HTTP_BODY_NONE || str_eq(a->r->head->method, STR("POST"));
 }
 
-enum step relay_gather_whole(struct attempt *a, struct buf *b, struct str *body)
+enum step relay_gather_whole(struct attempt *a, struct buf *b, struct str held, struct str *body)
 {
     struct error err = {""};
-    enum upstream_result res = relay_gather(a, b, MAX_ANSWER, body, &err);
+    enum upstream_result res = relay_gather(a, b, held, MAX_ANSWER, body, &err);
     if (res == UPSTREAM_OK) {
         error_set(&err, "answer larger than %d bytes", MAX_ANSWER);
         res = UPSTREAM_MALFORMED;
     }
     return res == UPSTREAM_END ? STEP_NEXT : broken(a, res, &err);
-}
-
-static bool is_array(struct str body)
-{
-    return json_root(body).type == JSON_ARRAY;
-}
-
-/* A stream that is one array: whether its last elements say that it is whole. */
-static bool array_ended(struct attempt *a, struct str body)
-{
-    struct json_value list = json_root(body), one;
-    bool finished = false;
-    for (size_t at = 0; json_next(list.raw, &at, NULL, &one) == 1;) {
-        struct sse_event ev = {.raw = one.raw, .data = one.raw, .has_data = true};
-        finished |= a->dialect->read_event(a->r, &ev).finished;
-    }
-    return finished;
 }
 
 void relay_store_stream(struct request *r, struct stream_join *join)
@@ -218,28 +202,13 @@ void relay_store_stream(struct request *r, struct stream_join *join)
     buf_free(&answer);
 }
 
-static void store(struct request *r, struct str body)
-{
-    if (!translate_array(r) || !is_array(body)) {
-        request_cache_store(r, body);
-        return;
-    }
-    struct stream_join *join = stream_join_new(r->match.endpoint, true, r->worker->config->cache.max_entry);
-    if (join) {
-        stream_join_bytes(join, body);
-        relay_store_stream(r, join);
-    }
-    stream_join_free(&join);
-}
-
 static enum step relay_json_body(struct attempt *a, struct str body)
 {
     struct request *r = a->r;
     struct failure f;
     if (r->match.endpoint == EP_EMBEDDINGS && translate_passed_embeddings(a, body) == STEP_DONE)
         return STEP_DONE;
-    bool unstreamed =
-        r->stream && endpoint_generates(r->match.endpoint) && !(translate_array(r) && is_array(body));
+    bool unstreamed = r->stream && endpoint_generates(r->match.endpoint);
     if (unstreamed || (r->match.endpoint == EP_RESPONSES && translate_is_chat(body)))
         if (translate_passed_whole(a, body) == STEP_DONE)
             return STEP_DONE;
@@ -250,25 +219,20 @@ static enum step relay_json_body(struct attempt *a, struct str body)
         relay_note_wait(a);
         return relay_tell_failure(a, &f);
     }
-    if (translate_array(r) && is_array(body) && !array_ended(a, body)) {
-        struct error err = {""};
-        error_set(&err, "stream ended before its last element");
-        return broken(a, UPSTREAM_CUT, &err);
-    }
     struct str mended = a->dialect->mend_answer ? a->dialect->mend_answer(r, body) : STR_NULL;
     if (mended.n > 0)
         body = mended;
     enum step step = answer_body(a, body);
     if (r->cache_store && a->head->status == 200)
-        store(r, body);
+        request_cache_store(r, body);
     return step;
 }
 
-static enum step relay_json(struct attempt *a)
+static enum step relay_json(struct attempt *a, struct str held)
 {
     struct buf b;
     struct str body;
-    enum step step = relay_gather_whole(a, &b, &body);
+    enum step step = relay_gather_whole(a, &b, held, &body);
     if (step == STEP_NEXT)
         step = relay_json_body(a, body);
     buf_free(&b);
@@ -300,7 +264,7 @@ static enum step relay_pieces(struct attempt *a, struct str first)
 }
 
 /* An endpoint that we only pass through: looked at when it is JSON and small. */
-static enum step relay_through(struct attempt *a)
+static enum step relay_through(struct attempt *a, struct str held)
 {
     struct request *r = a->r;
     struct buf b;
@@ -310,7 +274,7 @@ static enum step relay_through(struct attempt *a)
     if (!http_is_json(content_type(a, "")) && a->head->body != HTTP_BODY_NONE)
         return relay_pieces(a, STR_NULL);
     size_t most = r->match.endpoint == EP_IMAGES ? MAX_ANSWER : MAX_LOOK;
-    enum upstream_result res = relay_gather(a, &b, most, &body, &err);
+    enum upstream_result res = relay_gather(a, &b, held, most, &body, &err);
     enum step step;
     if (res == UPSTREAM_OK)
         step = relay_pieces(a, body);
@@ -320,10 +284,68 @@ static enum step relay_through(struct attempt *a)
         if (body.n > 0)
             a->dialect->read_answer(r, body,
                                     &ignored); /* for its usage; what it is otherwise is not ours to say */
+        if (a->dialect->read_head)
+            a->dialect->read_head(r, a->head);
         step = answer_body(a, body);
     }
     buf_free(&b);
     return step;
+}
+
+/* ---- what is a stream though its type does not say so */
+
+/* A native call whose answer is Google's array. */
+static bool native_array(const struct request *r)
+{
+    struct str query = r->head->query, one;
+    if (r->match.endpoint != EP_NATIVE || !str_ends(r->match.rest, STR(":streamGenerateContent")))
+        return false;
+    while (str_split(&query, '&', &one))
+        if (str_ends(one, STR("alt=sse")))
+            return false;
+    return true;
+}
+
+static bool first_byte(struct str s, char *c)
+{
+    size_t i = 0;
+    while (i < s.n && (s.p[i] == ' ' || s.p[i] == '\t' || s.p[i] == '\r' || s.p[i] == '\n'))
+        i++;
+    if (i < s.n)
+        *c = s.p[i];
+    return i < s.n;
+}
+
+/* An array is passed on as it comes; anything else (an error, an answer that is not streamed) is not one. */
+static enum step relay_array(struct attempt *a)
+{
+    struct buf held;
+    struct str data;
+    struct error err = {""};
+    char first = 0;
+    enum step step;
+    enum upstream_result res;
+    buf_init(&held, MAX_SSE_EVENT);
+    while ((res = upstream_read(a->up, &data, &err)) == UPSTREAM_OK && buf_add(&held, data) == 0)
+        if (first_byte(data, &first))
+            break;
+    if (held.full)
+        res = UPSTREAM_MALFORMED;
+    if (res != UPSTREAM_OK && res != UPSTREAM_END)
+        step = broken(a, res, &err);
+    else if (first == '[')
+        step = relay_stream_of(a, PASSED_ARRAY, buf_str(&held));
+    else if (always_json(a->r->match.endpoint))
+        step = relay_json(a, buf_str(&held));
+    else
+        step = relay_through(a, buf_str(&held));
+    buf_free(&held);
+    return step;
+}
+
+static bool type_is(struct str type, struct str what)
+{
+    return type.n >= what.n && str_ieq((struct str){type.p, what.n}, what);
 }
 
 enum step relay_answer(struct attempt *a)
@@ -337,9 +359,13 @@ enum step relay_answer(struct attempt *a)
         if (http_find(a->head, names[i], &value) && value.n <= 512)
             answer_header(a->r, names[i], value);
     struct str type = content_type(a, "");
-    if (type.n >= 17 && str_ieq((struct str){type.p, 17}, STR("text/event-stream")))
+    if (type_is(type, STR("text/event-stream")))
         return relay_stream(a);
+    if (type_is(type, STR("application/vnd.amazon.eventstream")) && a->dialect->read_message)
+        return relay_stream_of(a, PASSED_MESSAGES, STR_NULL);
+    if (translate_array(a->r) || (native_array(a->r) && http_is_json(type)))
+        return relay_array(a);
     if (always_json(a->r->match.endpoint))
-        return relay_json(a);
-    return relay_through(a);
+        return relay_json(a, STR_NULL);
+    return relay_through(a, STR_NULL);
 }

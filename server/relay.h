@@ -2,6 +2,7 @@
 #ifndef SERVER_RELAY_H
 #define SERVER_RELAY_H
 
+#include "passed.h"
 #include "provider.h"
 #include "stream_join.h"
 #include "upstream.h"
@@ -28,19 +29,21 @@ struct attempt {
 /* A successful answer: whole, in pieces, or as a stream of events, as it is. */
 enum step relay_answer(struct attempt *a);
 enum step relay_stream(struct attempt *a);
+/* A stream in this framing, of which `held` has come. */
+enum step relay_stream_of(struct attempt *a, enum passed_kind kind, struct str held);
 /* The provider's error status: passed on, or told as a failure of ours. */
 enum step relay_error(struct attempt *a);
 
-/* Reads the body until its end (UPSTREAM_END) or until `most` bytes are held (UPSTREAM_OK). *body is the
- * upstream's own memory where it came in one piece, else that of `b`. */
-enum upstream_result relay_gather(struct attempt *a, struct buf *b, size_t most, struct str *body,
-                                  struct error *err);
+/* Reads the body, of which `held` has come, until its end (UPSTREAM_END) or until `most` bytes are held
+ * (UPSTREAM_OK). *body is the upstream's own memory where it came in one piece, else that of `b`. */
+enum upstream_result relay_gather(struct attempt *a, struct buf *b, struct str held, size_t most,
+                                  struct str *body, struct error *err);
 /* How an exchange that ended so is told to the client; counted and logged. */
 void relay_failure_of(struct attempt *a, enum upstream_result res, const struct error *err,
                       struct failure *f);
 /* Reads it whole: STEP_NEXT with *body as relay_gather gives it, or it broke and was told so. free b anyway.
  */
-enum step relay_gather_whole(struct attempt *a, struct buf *b, struct str *body);
+enum step relay_gather_whole(struct attempt *a, struct buf *b, struct str held, struct str *body);
 /* An error that the provider told with a successful status, or in a translated form: told to the caller. */
 enum step relay_tell_failure(struct attempt *a, struct failure *f);
 /* Takes our credential out of a message, should the provider have put it there. */

@@ -231,7 +231,7 @@ enum step relay_error(struct attempt *a)
     struct str body;
     struct error err = {""};
     METRIC_INC(r->worker->metrics, upstream_error_total);
-    enum upstream_result res = relay_gather(a, &b, MAX_ERROR, &body, &err);
+    enum upstream_result res = relay_gather(a, &b, STR_NULL, MAX_ERROR, &body, &err);
     relay_note_wait(a);
     if (a->head->status == 401 || a->head->status == 402 || a->head->status == 403)
         log_error("request %s: provider %s refuses the gateway's credential or account (status %d)", r->id,

@@ -1,5 +1,6 @@
 /* Relays a stream of events as its bytes arrive, and meters it on the way. Run by workers.
  *
+ * Events come as SSE, as elements of a JSON array (Google's), or as messages of AWS's framing (passed.h).
  * Whole events are sent on, as the bytes they came in, all that one read brought in one write. Two things are
  * kept from a client that did not ask for usage although we did: the chunk that holds nothing else, and the
  * "usage":null of the others. The stream ends properly only after its terminal event, whose bytes go out
@@ -16,7 +17,7 @@
 
 struct stream {
     struct attempt *a;
-    struct sse_reader sse;
+    struct passed in;
     struct str run; /* events to be sent, lying one behind the other in the reader's memory … */
     struct buf out; /* … or copied, once something between them was left out */
     uint64_t text_bytes;
@@ -24,10 +25,13 @@ struct stream {
     bool finished;   /* the answer is whole, though no terminal event has come */
     bool keep_usage; /* the client asked for it */
     bool needs_last; /* without its terminal event this stream is cut */
+    bool early;      /* an array that ended before its last element */
+    bool elements;   /* of an array some were passed on */
     struct str error_data;
-    bool hidden;          /* the error's own words hold our credential */
-    struct arena scratch; /* of mended events, until they are sent */
-    bool looked;          /* at the first event, whether it is of the endpoint's kind */
+    struct failure failure; /* … of a message: what it says */
+    bool hidden;            /* the error's own words hold our credential */
+    struct arena scratch;   /* of mended events, until they are sent */
+    bool looked;            /* at the first event, whether it is of the endpoint's kind */
     bool chat; /* … and it is a chat completion's, which the Responses endpoint's callers don't read */
     struct stream_join *join; /* for the cache; NULL: it is not to be stored */
 };
@@ -91,10 +95,46 @@ static void pass_on(struct stream *s, const struct stream_event *e, const struct
         add_without(s, ev->raw, e->null_usage);
 }
 
-static void take_event(struct stream *s, const struct sse_event *ev)
+static struct stream_event read_event(struct stream *s, const struct passed_event *ev)
+{
+    const struct provider *d = s->a->dialect;
+    if (s->in.kind != PASSED_MESSAGES)
+        return d->read_event(s->a->r, &ev->sse);
+    struct chat_frame m = {.name = ev->sse.name, .data = ev->sse.data, .exception = ev->exception};
+    return d->read_message(s->a->r, &m, &s->failure);
+}
+
+/* The end of an array says that it is whole as little as the end of a connection does. */
+static void take_close(struct stream *s, const struct passed_event *ev)
+{
+    s->early = s->needs_last && !s->finished;
+    s->last = !s->early;
+    if (s->last)
+        add(s, ev->sse.raw);
+}
+
+static void look_first(struct stream *s, const struct sse_event *ev)
+{
+    if (s->looked || !ev->has_data)
+        return;
+    s->looked = true;
+    s->chat = s->a->r->match.endpoint == EP_RESPONSES && translate_is_chat(ev->data);
+}
+
+static void take_error(struct stream *s, const struct stream_event *e, const struct sse_event *ev)
+{
+    s->error = e->error;
+    if (!e->error)
+        return;
+    s->error_data = arena_copy(s->a->r->arena, ev->data);
+    s->hidden = relay_shows_secret(s->a, e->instead.n > 0 ? e->instead : ev->data);
+}
+
+static void take_event(struct stream *s, const struct passed_event *p)
 {
     struct request *r = s->a->r;
-    struct stream_event e = s->a->dialect->read_event(r, ev);
+    const struct sse_event *ev = &p->sse;
+    struct stream_event e = read_event(s, p);
     s->text_bytes += e.text_bytes;
     if (e.text_bytes > 0 && !s->content) {
         s->content = true;
@@ -103,39 +143,40 @@ static void take_event(struct stream *s, const struct sse_event *ev)
     }
     if (s->join && ev->has_data)
         stream_join_event(s->join, e.instead.n > 0 ? data_of(e.instead) : ev->data);
-    if (!s->looked && ev->has_data) {
-        s->looked = true;
-        s->chat = r->match.endpoint == EP_RESPONSES && translate_is_chat(ev->data);
-    }
+    look_first(s, ev);
     s->last = e.last;
+    s->needs_last |= e.begun;
     s->finished |= e.finished;
-    s->error = e.error;
-    if (e.error)
-        s->error_data = arena_copy(r->arena, ev->data);
-    s->hidden = e.error && relay_shows_secret(s->a, e.instead.n > 0 ? e.instead : ev->data);
-    if (!s->hidden) /* else it is told in words of ours */
+    take_error(s, &e, ev);
+    if (!s->hidden) { /* else it is told in words of ours */
         pass_on(s, &e, ev);
+        s->elements = true;
+    }
     r->stream_events += ev->has_data;
     METRIC_INC(r->worker->metrics, stream_events_total);
 }
 
-/* All events that the bytes complete, up to the terminal one or an error. -1: an event is too large. */
+/* All events that the bytes complete, up to the terminal one or an error. -1: they are no such stream. */
 static int take(struct stream *s, struct str data)
 {
-    struct sse_event ev;
+    struct passed_event ev;
+    int got = 0;
     forget(s);
-    if (sse_feed(&s->sse, data) != 0)
+    if (passed_feed(&s->in, data) != 0)
         return -1;
-    while (!s->last && !s->error && sse_next(&s->sse, &ev) == 1)
-        take_event(s, &ev);
-    return s->sse.too_large ? -1 : 0;
+    while (!s->last && !s->error && !s->early && (got = passed_next(&s->in, &ev)) == 1)
+        if (ev.closes)
+            take_close(s, &ev);
+        else
+            take_event(s, &ev);
+    return got < 0 ? -1 : 0;
 }
 
 /* Some providers close right behind their last event, without the empty line that makes it one. What is whole
  * all the same, and says that it is the last one, is believed, and gets its empty line. */
 static bool take_unended_last(struct stream *s)
 {
-    struct str rest = sse_rest(&s->sse), line = STR_NULL;
+    struct str rest = s->in.kind == PASSED_SSE ? sse_rest(&s->in.sse) : STR_NULL, line = STR_NULL;
     while (str_split(&rest, '\n', &line))
         if (str_starts(line, STR("data:")))
             break;
@@ -180,21 +221,39 @@ static void meter_failed(struct stream *s)
     relay_note_wait(s->a);
 }
 
+/* What a stream of this framing says where it breaks: its own error, behind which an array is closed. */
+static struct str own_error(struct stream *s, const struct failure *f)
+{
+    struct request *r = s->a->r;
+    switch (s->in.kind) {
+    case PASSED_ARRAY:
+        return arena_printf(r->arena, "%s" STR_FMT "\n]", s->elements ? ",\r\n" : "[",
+                            STR_ARG(dialect_error(DIALECT_GOOGLE, f, r->arena)));
+    case PASSED_MESSAGES:
+        return s->a->dialect->write_exception(r, f);
+    case PASSED_SSE:
+        break;
+    }
+    return answer_error_event(r, f);
+}
+
 /* The provider told of an error midway. Nothing sent yet: a proper error; else its event goes out as the
  * last. */
 static enum step end_with_error(struct stream *s)
 {
     struct request *r = s->a->r;
-    struct failure f;
+    struct failure f = s->failure;
     meter_failed(s);
     METRIC_INC(r->worker->metrics, upstream_error_total);
     log_warn("request %s: provider %s: error inside of a stream", r->id, s->a->conf->name);
-    s->a->dialect->read_error(r, 502, NULL, s->error_data, &f);
+    if (s->in.kind != PASSED_MESSAGES)
+        s->a->dialect->read_error(r, 502, NULL, s->error_data, &f);
     relay_mask(s->a, &f);
     r->flags |= USAGE_CUT;
     if (r->head_sent && answer_piece(r, gathered(s)) != 0)
         return relay_client_gone(s->a, s->text_bytes);
-    answer_break(r, &f, s->hidden);
+    struct str close = s->in.kind == PASSED_ARRAY ? STR("\n]") : STR_NULL;
+    answer_break(r, &f, s->hidden ? own_error(s, &f) : close);
     return STEP_DONE;
 }
 
@@ -205,15 +264,30 @@ static enum step cut(struct stream *s, enum upstream_result res, const struct er
     meter_failed(s);
     relay_failure_of(s->a, res, err, &f);
     r->flags |= USAGE_CUT;
-    answer_break(r, &f, true);
+    if (r->head_sent && answer_piece(r, gathered(s)) != 0) /* what came before it broke */
+        return relay_client_gone(s->a, s->text_bytes);
+    answer_break(r, &f, own_error(s, &f));
     return STEP_DONE;
 }
 
-/* Whole without a terminal event, as it is with vendors who send none. OpenAI's callers get theirs. */
+/* Whole without a terminal event, as it is with vendors who send none. */
+static bool may_end(const struct stream *s)
+{
+    if (passed_pending(&s->in) > 0)
+        return false;
+    if (s->finished)
+        return true;
+    bool begun = s->in.kind == PASSED_SSE || (s->in.kind == PASSED_MESSAGES && s->a->r->stream_events > 0);
+    return !s->needs_last && begun;
+}
+
+/* OpenAI's callers get their terminal event, an array is closed. */
 static enum step end_without_last(struct stream *s)
 {
     enum endpoint e = s->a->r->match.endpoint;
     forget(s);
+    if (s->in.kind == PASSED_ARRAY)
+        add(s, STR("\n]"));
     if (s->finished && (e == EP_CHAT || e == EP_COMPLETIONS)) {
         add(s, STR("data: [DONE]\n\n"));
         if (s->join)
@@ -243,7 +317,7 @@ static int heartbeat(struct stream *s)
 static enum step as_chat(struct stream *s)
 {
     struct request *r = s->a->r;
-    struct str events = gathered(s), rest = sse_rest(&s->sse);
+    struct str events = gathered(s), rest = sse_rest(&s->in.sse);
     struct buf held = {
         .p = arena_alloc(r->arena, events.n + rest.n), .cap = events.n + rest.n, .max = events.n + rest.n};
     buf_add(&held, events);
@@ -257,21 +331,21 @@ static enum step as_chat(struct stream *s)
     return cut(s, UPSTREAM_MALFORMED, &err);
 }
 
-static enum step run(struct stream *s)
+static enum step run(struct stream *s, struct str held)
 {
     struct request *r = s->a->r;
     struct error err = {""};
-    struct str data;
-    for (;;) {
-        enum upstream_result res = upstream_read(s->a->up, &data, &err);
+    struct str data = held;
+    for (bool first = held.n > 0;; first = false) {
+        enum upstream_result res = first ? UPSTREAM_OK : upstream_read(s->a->up, &data, &err);
         if (res == UPSTREAM_QUIET) {
             if (heartbeat(s) != 0)
                 return relay_client_gone(s->a, s->text_bytes);
             continue;
         }
-        if (res == UPSTREAM_END && sse_pending(&s->sse) > 0 && take_unended_last(s))
+        if (res == UPSTREAM_END && passed_pending(&s->in) > 0 && take_unended_last(s))
             return end(s);
-        if (res == UPSTREAM_END && (!s->needs_last || s->finished) && sse_pending(&s->sse) == 0)
+        if (res == UPSTREAM_END && may_end(s))
             return end_without_last(s);
         if (res == UPSTREAM_END)
             return error_set(&err, "stream ended before its terminal event"), cut(s, UPSTREAM_CUT, &err);
@@ -280,14 +354,15 @@ static enum step run(struct stream *s)
         if (res != UPSTREAM_OK)
             return cut(s, res, &err);
         if (take(s, data) != 0)
-            return error_set(&err, "event larger than %d bytes", MAX_SSE_EVENT),
-                   cut(s, UPSTREAM_MALFORMED, &err);
+            return error_set(&err, "%s", passed_broken(&s->in)), cut(s, UPSTREAM_MALFORMED, &err);
         if (s->chat && !r->head_sent)
             return as_chat(s);
         if (s->error)
             return end_with_error(s);
         if (s->last)
             return end(s);
+        if (s->early)
+            return error_set(&err, "stream ended before its last element"), cut(s, UPSTREAM_CUT, &err);
         show_progress(s);
         if (answer_piece(r, gathered(s)) != 0)
             return relay_client_gone(s->a, s->text_bytes);
@@ -296,7 +371,15 @@ static enum step run(struct stream *s)
     }
 }
 
-enum step relay_stream(struct attempt *a)
+static struct str type_of(const struct attempt *a, enum passed_kind kind)
+{
+    struct str type;
+    if (kind == PASSED_SSE)
+        return STR("text/event-stream");
+    return http_find(a->head, "content-type", &type) && type.n > 0 ? type : STR("application/json");
+}
+
+enum step relay_stream_of(struct attempt *a, enum passed_kind kind, struct str held)
 {
     struct request *r = a->r;
     enum endpoint e = r->match.endpoint;
@@ -305,21 +388,26 @@ enum step relay_stream(struct attempt *a)
         .keep_usage = !a->call.usage_added,
         .needs_last = endpoint_generates(e),
     };
-    sse_init(&s.sse);
+    passed_init(&s.in, kind);
     buf_init(&s.out, 2 * MAX_SSE_EVENT);
     if (r->cache_store)
         s.join = stream_join_new(e, false, r->worker->config->cache.max_entry);
     r->flags |= USAGE_STREAMED;
-    answer_begin(r, a->head->status, STR("text/event-stream"));
+    answer_begin(r, a->head->status, type_of(a, kind));
     if (e != EP_NATIVE) /* a native stream's silence is its own */
         upstream_heartbeat(a->up, r->worker->config->http.heartbeat_ms);
     arena_init(&s.scratch);
     r->scratch = &s.scratch;
-    enum step step = run(&s);
+    enum step step = run(&s, held);
     r->scratch = NULL;
     arena_fini(&s.scratch);
     stream_join_free(&s.join);
     buf_free(&s.out);
-    sse_free(&s.sse);
+    passed_free(&s.in);
     return step;
+}
+
+enum step relay_stream(struct attempt *a)
+{
+    return relay_stream_of(a, PASSED_SSE, STR_NULL);
 }

@@ -369,7 +369,7 @@ static enum step end_improperly(struct translated *t, const struct failure *f)
         if (flush(t) != 0)
             return relay_client_gone(t->a, t->sink.text_bytes);
     }
-    answer_break(r, &g, false);
+    answer_break(r, &g, STR_NULL);
     return STEP_DONE;
 }
 
@@ -511,7 +511,7 @@ enum step translate_answer(struct attempt *a)
     atomic_store_explicit(&r->worker->line->phase, PHASE_STREAM, memory_order_relaxed);
     if (r->stream && !http_is_json(type))
         return stream(a, STR_NULL);
-    enum step step = relay_gather_whole(a, &b, &body);
+    enum step step = relay_gather_whole(a, &b, STR_NULL, &body);
     if (step == STEP_NEXT)
         step = a->embed                                    ? embeddings(a, body)
                : endpoint_counts_tokens(r->match.endpoint) ? count(a, body)

@@ -32,6 +32,7 @@ struct stream_event {
     bool usage;            /* r->tokens was set from it */
     bool usage_only;       /* nothing else is in it: kept from a client that did not ask for usage */
     bool error;            /* an error event midway */
+    bool begun;            /* AWS's: from here on it is whole only once it has finished */
     bool finished;         /* the answer is whole though no terminal event came: the end may come now */
     struct str null_usage; /* the member "usage":null and its comma, within the event's data; empty: none */
     struct str instead;    /* whole event (arena memory) to be sent in its place; empty: as it is */
@@ -115,6 +116,16 @@ struct provider {
     struct str (*mend_answer)(struct request *r, struct str answer);
     /* One event of a streamed answer. */
     struct stream_event (*read_event)(struct request *r, const struct sse_event *ev);
+
+    /* The same of one in AWS's framing; `error`: *f is set. NULL, as the two below: the provider has none
+     * such.
+     */
+    struct stream_event (*read_message)(struct request *r, const struct chat_frame *message,
+                                        struct failure *f);
+    /* An error as a stream in that framing tells it (memory of r->arena). */
+    struct str (*write_exception)(struct request *r, const struct failure *f);
+    /* Usage that is told in an answer's head, where read_answer has found none. */
+    void (*read_head)(struct request *r, const struct http_head *head);
 
     /* The provider's error body as a failure (message kept, in memory of r->arena). The status is the
      * provider's own; where its vendor uses an odd one for something (Google's 400 for a bad key), f->status

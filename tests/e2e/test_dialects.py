@@ -2,6 +2,7 @@
 what the real ones would."""
 
 import base64
+import http.client
 import http.server
 import json
 import struct
@@ -73,6 +74,14 @@ def row_of(gw, got):
     a = getattr(got, "answer", got)
     since = int((a.began - 1) * 1e6)
     return wait_until(lambda: next((r for r in gw.rows(from_us=since) if r["request_id"] == a.headers["x-request-id"]), None), 5)
+
+
+def asked(gw, path, body, headers):
+    """Its answer, whose row row_of can find."""
+    began = time.time()
+    a = gw.request("POST", path, body, headers)
+    a.began = began
+    return a
 
 
 def expected_usage(model, thinking=False):
@@ -487,14 +496,48 @@ def test_array_streams_stay_json(gw, key, model):
     a = gw.request("POST", path.format(model + "--pause350"), body, {"x-goog-api-key": key})
     assert a.status == 200 and a.json()[-1]["candidates"][0]["finishReason"] == "STOP"
     for word in ("midway3", "cut3", "noend"):
-        began = time.time()
-        a = gw.request("POST", path.format(f"{model}--{word}-seed3"), body, {"x-goog-api-key": key})
-        a.began = began
+        a = asked(gw, path.format(f"{model}--{word}-seed3"), body, {"x-goog-api-key": key})
         if a.status == 200:
             assert "error" in a.json()[-1] and "finishReason" not in a.body.decode(), (word, a.body)
             assert "cut" in row_of(gw, a)["flags"]
         else:
             assert a.status >= 429 and (a.json()[0] if a.body[:1] == b"[" else a.json())["error"]["message"], (word, a.body)
+
+
+def pieces_of(gw, key, path, body):
+    """The answer's body as it comes."""
+    c = http.client.HTTPConnection("127.0.0.1", gw.port, timeout=20)
+    try:
+        c.request("POST", path, json.dumps(body), {"x-goog-api-key": key, "content-type": "application/json"})
+        answer = c.getresponse()
+        while piece := answer.read1():
+            yield piece
+    finally:
+        c.close()
+
+
+@pytest.mark.parametrize("path", ("/v1beta/models/{}:streamGenerateContent", "/gemini/v1beta/models/{}:streamGenerateContent?x=1"), ids=("routed", "native"))
+def test_array_streams_pass_as_they_come(gw, key, vendors, path):
+    body = {"contents": [{"role": "user", "parts": [{"text": "hi – 東京"}]}]}
+    a = asked(gw, path.format("gemini-2.5-flash"), body, {"x-goog-api-key": key})
+    assert a.status == 200 and a.body == bytes(vendors.seen[-1].sent) and "transfer-encoding" in a.headers
+    check_row(row_of(gw, a), expected_usage("gemini-2.5-flash"), True)
+    came = b""
+    for piece in pieces_of(gw, key, path.format("gemini-2.5-flash--pause700-seed3"), body):
+        if not came:
+            assert b"candidates" in piece and b"finishReason" not in bytes(vendors.seen[-1].sent), "the first elements were here before the last were sent"
+        came += piece
+    assert json.loads(came)[-1]["candidates"][0]["finishReason"] == "STOP"
+
+
+@pytest.mark.parametrize("word", ("midway9", "cut9", "stall9"))
+def test_native_array_streams_that_break(gw, key, word):
+    path = f"/gemini/v1beta/models/gemini-2.5-flash--{word}-pause300-seed3:streamGenerateContent"
+    a = asked(gw, path, {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}, {"x-goog-api-key": key})
+    chunks = a.json()
+    assert a.status == 200 and "candidates" in chunks[0] and chunks[-1]["error"]["status"] and a.cut
+    row = row_of(gw, a)
+    assert {"cut", "streamed", "native"} <= set(row["flags"]) and row["tokens"]["output"] > 0
 
 
 @pytest.mark.parametrize("model", ("gpt-4o", "gemini-2.5-flash"))

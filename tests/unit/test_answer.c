@@ -153,7 +153,7 @@ static void a_cut_answer_never_ends_properly(void **state)
     answer_begin(&r, 200, STR("text/event-stream"));
     answer_piece(&r, STR("data: 1\n\n"));
     peer_reads(f);
-    answer_break(&r, &fail, true);
+    answer_break(&r, &fail, answer_error_event(&r, &fail));
     struct str got = peer_reads(f);
     assert_non_null(strstr(got.p, "data: {\"error\":{\"message\":\"cut\""));
     assert_null(strstr(got.p, "0\r\n\r\n"));
@@ -169,7 +169,7 @@ static void a_break_before_the_first_byte_is_a_proper_error(void **state)
     struct failure fail = {.status = 504, .message = STR("late")};
     fixture_serve_head(f, &r, &head, STR(GET));
     answer_begin(&r, 200, STR("text/event-stream"));
-    answer_break(&r, &fail, true);
+    answer_break(&r, &fail, answer_error_event(&r, &fail));
     struct str got = peer_reads(f);
     assert_true(str_starts(got, STR("HTTP/1.1 504 ")));
     assert_string_equal(header_of(got, "content-type").p, "application/json");

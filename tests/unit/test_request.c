@@ -28,7 +28,7 @@ enum step request_attempt(struct request *r)
     struct failure f = {.status = 502, .message = STR("cut")};
     answer_begin(r, 200, STR("text/event-stream"));
     answer_piece(r, STR("data: 1\n\n"));
-    answer_break(r, &f, true);
+    answer_break(r, &f, answer_error_event(r, &f));
     return STEP_DONE;
 }
 
