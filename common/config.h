@@ -60,7 +60,7 @@ struct conf_provider {
     const char *api_key_env, *api_key_file;
     const char *api_version;        /* azure, anthropic */
     const char *project, *location; /* vertex */
-    const char *credentials_file;   /* vertex; its content is the secret provider_secret(name, "file") */
+    const char *credentials_file;   /* vertex; its content is the provider's secret (secret_name) "file" */
     const char *region, *role_url;  /* bedrock */
     const char *access_key_env, *secret_key_env, *session_token_env; /* … "access", "secret", "session" */
     enum conf_responses responses;

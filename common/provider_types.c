@@ -47,11 +47,6 @@ static const struct provider_type types[] = {
      PROVIDER_MAX_TOKENS},
 };
 
-const struct provider_type *provider_type_at(unsigned i)
-{
-    return i < sizeof(types) / sizeof(types[0]) ? &types[i] : NULL;
-}
-
 const struct provider_type *provider_type(const char *name)
 {
     for (unsigned i = 0; name && i < sizeof(types) / sizeof(types[0]); i++)

@@ -9,9 +9,9 @@ enum provider_deviation {
     /* what it has */
     PROVIDER_RESPONSES = 1 << 0, /* OpenAI's Responses endpoint */
     /* requests */
-    PROVIDER_MAX_TOKENS = 1 << 1,        /* takes max_tokens, not max_completion_tokens */
-    PROVIDER_RANDOM_SEED = 1 << 2,       /* Mistral: random_seed, tool_choice "any", 9-character call ids, no
-                                            unknown       members */
+    PROVIDER_MAX_TOKENS = 1 << 1, /* takes max_tokens, not max_completion_tokens */
+    /* Mistral: random_seed, tool_choice "any", 9-character call ids, no unknown members */
+    PROVIDER_RANDOM_SEED = 1 << 2,
     PROVIDER_NO_STREAM_OPTIONS = 1 << 3, /* refuses them; tells its usage unasked */
     PROVIDER_REASONING_BACK = 1 << 4,    /* wants an assistant turn's reasoning_content back (DeepSeek) */
     PROVIDER_TOP_K = 1 << 5,             /* takes top_k */
@@ -32,7 +32,5 @@ struct provider_type {
 
 /* NULL: no such type. */
 const struct provider_type *provider_type(const char *name);
-/* The i-th; NULL behind the last. */
-const struct provider_type *provider_type_at(unsigned i);
 
 #endif

@@ -8,6 +8,7 @@
 #include "error.h"
 #include "str.h"
 
+/* Makes the region: once, before anything is taken. */
 int secret_init(struct error *err);
 /* Takes the value of an environment variable into the region under `name` and wipes it from the environment,
  * or, when it was wiped before, keeps the one taken then. -1: it is not set, or empty. */

@@ -70,7 +70,7 @@ void held_poll(struct acceptor *a, struct held *h, uint32_t events)
 {
     struct epoll_event ev = {.events = events, .data.ptr = h};
     if (h->polled)
-        return; /* as it is: see held_repoll */
+        return; /* as it is: see repoll */
     if (epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, h->fd, &ev) == 0)
         h->polled = true;
 }

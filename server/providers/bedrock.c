@@ -1,10 +1,11 @@
 /* AWS Bedrock: its Converse endpoints, the one form that all models there have in common. No caller speaks
  * it, so everything is translated, but for calls under /{provider}/…, which pass as they are. Run by workers.
  *
- * bedrock_message.c   the conversation              bedrock_answer.c      answers and streams
- * bedrock_settings.c  tools, settings, requests     bedrock_error.c       errors
- * bedrock_model.c     what differs by model         bedrock_embed.c       embeddings
- *                                                   bedrock_credential.c  keys and signatures */
+ * bedrock_request.c   a request as a whole          bedrock_answer.c      answers and streams
+ * bedrock_message.c   the conversation              bedrock_error.c       errors
+ * bedrock_tools.c     tools                         bedrock_embed.c       embeddings
+ * bedrock_settings.c  thinking, settings, form      bedrock_credential.c  keys and signatures
+ * bedrock_model.c     what differs by model */
 #include "bedrock.h"
 
 #include <string.h>

@@ -38,13 +38,14 @@ struct str bedrock_path(struct chat_call *c, struct str name, const char *what);
 struct str bedrock_tool_name(struct str name, struct arena *a);
 struct str bedrock_tool_id(struct str id, enum bedrock_family family, struct arena *a);
 
-/* ---- requests (bedrock_request.c, bedrock_message.c, bedrock_settings.c) */
+/* ---- requests (bedrock_request.c, bedrock_message.c, bedrock_tools.c, bedrock_settings.c) */
 
 struct bedrock_body {
     struct chat_call *c;
     struct json_writer w;
     struct bedrock_model model;
     struct bedrock_plan {
+        bool must_call;     /* one of the caller's tools has to be called */
         bool forced_json;   /* the answer is had as the arguments of a tool of ours */
         bool native_json;   /* … by outputConfig */
         bool asked_json;    /* … by asking for it */
@@ -61,12 +62,17 @@ struct bedrock_body {
     unsigned documents;  /* so far: their names are to differ */
 };
 
+/* provider.write_chat, provider.write_count. */
 int bedrock_write_chat(struct chat_call *c);
 int bedrock_write_count(struct chat_call *c);
 /* "messages" and "system". */
 int bedrock_write_messages(struct bedrock_body *b);
 int bedrock_write_system(struct bedrock_body *b);
+/* "toolConfig", of the caller's tools or of ours (bedrock_plan). */
 void bedrock_write_tools(struct bedrock_body *b);
+/* A schema as the model takes it: Claude's have their own idea of one. JSON, memory of the arena or schema.
+ */
+struct str bedrock_schema(struct bedrock_body *b, struct str schema);
 /* inferenceConfig, additionalModelRequestFields, outputConfig, and what else is set beside the messages. */
 void bedrock_write_settings(struct bedrock_body *b);
 /* The cachePoint that a mark asks for. */

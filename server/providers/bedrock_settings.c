@@ -1,146 +1,8 @@
-/* What stands beside the conversation in a Converse request: tools, the form of the answer, inference
- * settings, and the fields that are one model family's own. Run by workers. */
+/* What else stands beside the conversation in a Converse request: thinking, inference settings, the form of
+ * the answer, and the fields that are one model family's own. Run by workers. */
 #include "bedrock.h"
 
 #include <string.h>
-
-/* ---- a schema to be kept */
-
-static bool must_call(const struct chat_request *in)
-{
-    return in->n_tools > 0 && (in->tool_choice == TOOLS_REQUIRED || in->tool_choice == TOOLS_NAMED);
-}
-
-static bool has_schema(const struct chat_request *in)
-{
-    return in->format == FORMAT_SCHEMA && in->format_schema.n > 0;
-}
-
-bool bedrock_forces_json(const struct chat_request *in, struct str name)
-{
-    return has_schema(in) && !must_call(in) && !bedrock_model(name).json_schema;
-}
-
-/* Claude's have their own idea of a schema. */
-static struct str schema_of(struct bedrock_body *b, struct str schema)
-{
-    struct buf out;
-    if (b->model.family != BEDROCK_ANTHROPIC)
-        return schema;
-    buf_init(&out, 2 * schema.n + 64 * 1024);
-    anthropic_put_schema(&out, schema, b->c->arena);
-    struct str copy = out.full ? schema : arena_copy(b->c->arena, buf_str(&out));
-    buf_free(&out);
-    return copy;
-}
-
-static void make_plan(struct bedrock_body *b)
-{
-    const struct chat_request *in = b->c->in;
-    struct bedrock_plan *p = &b->plan;
-    p->history_tools = chat_request_has(in, PART_TOOL_CALL) || chat_request_has(in, PART_TOOL_RESULT);
-    p->forced_json = bedrock_forces_json(in, b->c->model);
-    p->native_json = has_schema(in) && !p->forced_json && b->model.json_schema;
-    p->asked_json = in->format == FORMAT_JSON || (in->format == FORMAT_SCHEMA && !has_schema(in));
-    bool none = in->tool_choice == TOOLS_NONE;
-    p->tools = in->n_tools > 0 && (!none || (p->history_tools && !p->forced_json));
-    p->told_no_tools = none && p->history_tools && !p->forced_json;
-}
-
-/* ---- tools */
-
-static void write_spec(struct bedrock_body *b, struct str name, struct str description, struct str schema,
-                       bool strict)
-{
-    json_open(&b->w, '{');
-    json_member_open(&b->w, "toolSpec", '{');
-    json_member_str(&b->w, "name", name);
-    json_opt_str(&b->w, "description", description);
-    json_member_open(&b->w, "inputSchema", '{');
-    json_member_raw(&b->w, "json", schema);
-    json_close(&b->w, '}');
-    if (strict)
-        json_member_bool(&b->w, "strict", true);
-    json_close(&b->w, '}');
-    json_close(&b->w, '}');
-}
-
-/* What Bedrock demands of a schema: that it is an object's. */
-static struct str object_schema(struct bedrock_body *b, struct str schema)
-{
-    struct json_value v = json_root(schema);
-    if (v.type != JSON_OBJECT)
-        return STR("{\"type\":\"object\",\"properties\":{}}");
-    if (json_member(v, "type").type != JSON_ABSENT)
-        return schema;
-    const char *inner = (const char *)memchr(schema.p, '{', schema.n) + 1;
-    struct str rest = {inner, schema.n - (size_t)(inner - schema.p)};
-    return arena_printf(b->c->arena, "{\"type\":\"object\"%s" STR_FMT, v.count > 0 ? "," : "", STR_ARG(rest));
-}
-
-static void write_caller_tools(struct bedrock_body *b)
-{
-    const struct chat_request *in = b->c->in;
-    for (size_t i = 0; i < in->n_tools; i++) {
-        const struct chat_tool *t = &in->tools[i];
-        if (!chat_tool_allowed(in, t->name))
-            continue;
-        bool strict = t->strict == 1 && b->model.json_schema;
-        struct str schema = object_schema(b, t->schema);
-        write_spec(b, bedrock_tool_name(t->name, b->c->arena), t->description,
-                   strict ? schema_of(b, schema) : schema, strict);
-        if (t->cache_control.n > 0 && b->model.cached_tools)
-            bedrock_write_cache_point(b, t->cache_control);
-    }
-}
-
-static void write_json_tool(struct bedrock_body *b)
-{
-    const struct chat_request *in = b->c->in;
-    struct str schema = in->format_schema;
-    if (anthropic_json_wrapped(in))
-        schema = arena_printf(b->c->arena,
-                              "{\"type\":\"object\",\"properties\":{\"" BEDROCK_JSON_VALUE "\":" STR_FMT
-                              "},\"required\":[\"" BEDROCK_JSON_VALUE "\"]}",
-                              STR_ARG(schema));
-    write_spec(b, anthropic_json_tool(in, b->c->arena),
-               in->format_description.n > 0
-                   ? in->format_description
-                   : STR("Gives the final answer. Call it, with nothing beside it, to answer."),
-               object_schema(b, schema), false);
-}
-
-static void write_choice(struct bedrock_body *b)
-{
-    const struct chat_request *in = b->c->in;
-    if (b->plan.forced_json || (b->plan.tools && in->tool_choice == TOOLS_REQUIRED))
-        json_member_raw(&b->w, "toolChoice", STR("{\"any\":{}}"));
-    else if (b->plan.tools && in->tool_choice == TOOLS_NAMED) {
-        json_member_open(&b->w, "toolChoice", '{');
-        json_member_open(&b->w, "tool", '{');
-        json_member_str(&b->w, "name", bedrock_tool_name(in->tool_name, b->c->arena));
-        json_close(&b->w, '}');
-        json_close(&b->w, '}');
-    }
-}
-
-void bedrock_write_tools(struct bedrock_body *b)
-{
-    if (!b->plan.tools && !b->plan.forced_json && !b->plan.history_tools)
-        return;
-    json_member_open(&b->w, "toolConfig", '{');
-    json_member_open(&b->w, "tools", '[');
-    if (b->plan.tools)
-        write_caller_tools(b);
-    if (b->plan.forced_json)
-        write_json_tool(b);
-    if (!b->plan.tools && !b->plan.forced_json) /* a history with tools is refused where none are told */
-        write_spec(b, STR("no_tool"), STR("There is no tool. Never call this."),
-                   STR("{\"type\":\"object\",\"properties\":{}}"), false);
-    json_close(&b->w, ']');
-    write_choice(b);
-    json_close(&b->w, '}');
-}
 
 /* ---- thinking */
 
@@ -223,7 +85,7 @@ static struct thinking thinking_of(struct bedrock_body *b)
     const struct chat_request *in = b->c->in;
     struct thinking t = {.way = way_of(&b->model), .shown = in->thinking_shown != 0};
     bool wanted = in->thinking != THINKING_DEFAULT && in->thinking != THINKING_OFF;
-    bool forced = b->plan.forced_json || must_call(in);
+    bool forced = b->plan.forced_json || b->plan.must_call;
     int effort = effort_of(in);
     if (in->thinking == THINKING_OFF && t.way != WAY_EFFORT && !b->model.claude.always_thinks)
         chat_take(b->c, PARAM_THINKING);
@@ -400,7 +262,7 @@ static void write_output(struct bedrock_body *b)
     json_member_str(&b->w, "type", STR("json_schema"));
     json_member_open(&b->w, "structure", '{');
     json_member_open(&b->w, "jsonSchema", '{');
-    json_member_str(&b->w, "schema", schema_of(b, in->format_schema)); /* as a text, quotes and all */
+    json_member_str(&b->w, "schema", bedrock_schema(b, in->format_schema)); /* as a text, quotes and all */
     json_opt_str(&b->w, "name", in->format_name);
     json_opt_str(&b->w, "description", in->format_description);
     json_close(&b->w, '}');
@@ -528,62 +390,4 @@ void bedrock_write_settings(struct bedrock_body *b)
     write_tier(b);
     write_metadata(b);
     take_the_usual(b);
-}
-
-/* ---- requests */
-
-static int finish(struct bedrock_body *b, struct str path)
-{
-    struct provider_call *call = b->c->call;
-    if (call->room.full)
-        return chat_refuse(b->c, NULL, "The request is too large for Bedrock.");
-    call->body = buf_str(&call->room);
-    call->path = path;
-    call->headers = STR("content-type: application/json\r\n");
-    return 0;
-}
-
-static void begin(struct bedrock_body *b, struct chat_call *c)
-{
-    *b = (struct bedrock_body){.c = c, .w = json_writer(&c->call->room), .model = bedrock_model(c->model)};
-    make_plan(b);
-    json_open(&b->w, '{');
-}
-
-int bedrock_write_chat(struct chat_call *c)
-{
-    struct bedrock_body b;
-    begin(&b, c);
-    if (bedrock_write_messages(&b) != 0 || bedrock_write_system(&b) != 0)
-        return -1;
-    bedrock_write_tools(&b);
-    bedrock_write_settings(&b);
-    json_close(&b.w, '}');
-    return finish(&b, bedrock_path(c, c->model, c->in->stream ? "converse-stream" : "converse"));
-}
-
-/* Counting is a foundation model's, not a profile's: "us.anthropic.…" is counted as "anthropic.…". */
-static struct str foundation_of(struct str name)
-{
-    static const struct str regions[] = {STR("us."), STR("eu."),     STR("apac."),  STR("jp."),
-                                         STR("au."), STR("global."), STR("us-gov.")};
-    for (size_t i = 0; i < sizeof(regions) / sizeof(regions[0]); i++)
-        if (str_starts(name, regions[i]))
-            return (struct str){name.p + regions[i].n, name.n - regions[i].n};
-    return name;
-}
-
-int bedrock_write_count(struct chat_call *c)
-{
-    struct bedrock_body b;
-    begin(&b, c);
-    json_member_open(&b.w, "input", '{');
-    json_member_open(&b.w, "converse", '{');
-    if (bedrock_write_messages(&b) != 0 || bedrock_write_system(&b) != 0)
-        return -1;
-    bedrock_write_tools(&b);
-    json_close(&b.w, '}');
-    json_close(&b.w, '}');
-    json_close(&b.w, '}');
-    return finish(&b, bedrock_path(c, foundation_of(c->model), "count-tokens"));
 }

@@ -1,6 +1,6 @@
 /* A provider's stream, put together for the cache: whatever the events are (one a line, behind a byte that
- * names the dialect), it gives up or makes a valid answer, which, where it can be told as a stream again, comes
- * back as it was. */
+ * names the dialect), it gives up or makes a valid answer, which, where it can be told as a stream again,
+ * comes back as it was. */
 #include "fuzz.h"
 #include "json_scan.h"
 #include "stream_join.h"
@@ -37,7 +37,8 @@ static void check_answer(enum endpoint e, struct str answer)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const enum endpoint endpoints[] = {EP_CHAT, EP_COMPLETIONS, EP_MESSAGES, EP_RESPONSES, EP_GENERATE};
+    static const enum endpoint endpoints[] = {EP_CHAT, EP_COMPLETIONS, EP_MESSAGES, EP_RESPONSES,
+                                              EP_GENERATE};
     if (size == 0)
         return 0;
     enum endpoint e = endpoints[data[0] % 5];
