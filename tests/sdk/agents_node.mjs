@@ -96,6 +96,32 @@ const ai = {
     assert(a.text.includes("[media=image/png "), a.text);
   },
 };
+const SQL = "SELECT \"ä\",\n\t'🚀' -- \\";
+const custom = (p, model, more) =>
+  call(p, model, {
+    tools: { ask_sql: { ...openai.tools.customTool({ description: "Asks.", format: { type: "grammar", syntax: "regex", definition: "SELECT .+" } }), execute: (query) => `<${query}>` } },
+    stopWhen: stepCountIs(4),
+    prompt: `Please call ask_sql with ${JSON.stringify({ input: SQL })}`,
+    ...more,
+  });
+const ai_custom = {
+  async custom(p, model) {
+    const a = await generateText(custom(p, model));
+    assert.equal(a.steps[0].toolCalls[0].input, SQL);
+    assert.equal(a.text, `Results: ask_sql=<${SQL}>${TAIL}`);
+  },
+  async custom_streamed(p, model) {
+    const s = streamText(custom(p, model, { onError() {} }));
+    let input = "";
+    for await (const part of s.fullStream) {
+      if (part.type === "error") throw part.error;
+      if (part.type === "tool-input-delta") input += part.delta;
+    }
+    assert.equal((await s.steps)[0].toolCalls[0].input, SQL);
+    assert.equal(await s.text, `Results: ask_sql=<${SQL}>${TAIL}`);
+    assert(input.includes("SELECT"), input);
+  },
+};
 const ai_thinking = {
   async thinking_loop(p, model) {
     const a = await generateText(looped(p, model, { providerOptions: THINKING[p] }));
@@ -239,6 +265,7 @@ for (const p of Object.keys(PROVIDERS)) {
   add("ai", ai, MODELS, p);
   if (THINKING[p]) add("ai", ai_thinking, THINKERS, p);
 }
+add("ai", ai_custom, MODELS.filter((m) => m !== "gpt-4o"), "responses"); // gpt-4o's pass, to a mock that has none of this
 add("anthropic", anthropic, MODELS);
 add("anthropic", anthropic_thinking, THINKERS);
 add("google", google, MODELS);

@@ -2,6 +2,7 @@
 anthropic's streams and tool runner, openai's helpers and its agents. The models are mock/vendors.py, who refuse what the real ones would."""
 
 import asyncio
+import json
 import os
 import sys
 import traceback
@@ -20,7 +21,7 @@ from langchain_anthropic import ChatAnthropic  # noqa: E402
 from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage  # noqa: E402
 from langchain_core.tools import tool  # noqa: E402
 from langchain_google_genai import ChatGoogleGenerativeAI  # noqa: E402
-from langchain_openai import ChatOpenAI  # noqa: E402
+from langchain_openai import ChatOpenAI, custom_tool  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
 
 ROOT, KEY = os.environ["AIGW_ROOT"], os.environ["AIGW_KEY"]
@@ -31,6 +32,8 @@ ANTHROPIC = ["claude-sonnet-4-5", "claude-opus-4-5"]
 GOOGLE = ["gemini-2.5-flash", "gemini-3-pro", "gemini-2.5-pro"]
 BEDROCK = ["eu.anthropic.claude-sonnet-4-5-v1:0", "amazon.nova-pro-v1:0"]
 MODELS = OPENAI + ANTHROPIC + GOOGLE + BEDROCK + ["command-a-03-2025"]
+SQL = 'SELECT "ä",\n\t\'🚀\' -- \\'
+SQL_PROMPT = f"Please call ask_sql with {json.dumps({'input': SQL})}"
 RESULTS = "Results: get_weather=rainy in Paris, get_weather=rainy in Zürich" + TAIL
 
 
@@ -127,6 +130,28 @@ def langchain_schema_by_tool(chat, model):
 def langchain_thinking(model, stream):
     """Thinking blocks and their signatures come back by themselves in LangChain's history."""
     langchain_loop(chat_anthropic, model, stream, thinking={"type": "enabled", "budget_tokens": 1024})
+
+
+@custom_tool(format={"type": "grammar", "syntax": "regex", "definition": "SELECT .+"})
+def ask_sql(query: str) -> str:
+    """Asks the database."""
+    return f"<{query}>"
+
+
+def langchain_custom(model):
+    llm = chat_responses(model, output_version="responses/v1").bind_tools([ask_sql])
+    for stream in (False, True):
+        messages = [HumanMessage(SQL_PROMPT)]
+        if stream:
+            a = None
+            for chunk in llm.stream(messages):
+                a = chunk if a is None else a + chunk
+        else:
+            a = llm.invoke(messages)
+        (call,) = [b for b in a.content if b["type"] == "custom_tool_call"]
+        assert call["input"] == SQL and call["name"] == "ask_sql", a
+        result = ToolMessage(f"<{SQL}>", tool_call_id=call["call_id"], additional_kwargs={"type": "custom_tool_call_output"})
+        assert text_of(llm.invoke([*messages, a, result])) == f"Results: ask_sql=<{SQL}>" + TAIL
 
 
 # ---------------------------------------------------------------- google-genai
@@ -276,6 +301,44 @@ def openai_responses_loop(model):
     assert a.output_text == RESULTS and a.status == "completed", a.output_text
 
 
+CUSTOM = {"type": "custom", "name": "ask_sql", "description": "Asks the database.", "format": {"type": "grammar", "syntax": "regex", "definition": "SELECT .+"}}
+
+
+def openai_custom_loop(model):
+    items = [{"role": "user", "content": SQL_PROMPT}]
+    a = gpt().responses.create(model=model, input=items, tools=[CUSTOM, FUNCTION], store=False)
+    (call,) = [o for o in a.output if o.type == "custom_tool_call"]
+    assert call.input == SQL and call.name == "ask_sql", call
+    items += [o.to_dict() for o in a.output] + [{"type": "custom_tool_call_output", "call_id": call.call_id, "output": "42"}]
+    assert gpt().responses.create(model=model, input=items, tools=[CUSTOM, FUNCTION], store=False).output_text == "Results: ask_sql=42" + TAIL
+
+
+def openai_custom_stream(model):
+    text, done = "", None
+    with gpt().responses.stream(model=model, input=SQL_PROMPT, tools=[CUSTOM], store=False) as s:
+        for e in s:
+            text += e.delta if e.type == "response.custom_tool_call_input.delta" else ""
+            done = e.input if e.type == "response.custom_tool_call_input.done" else done
+        final = s.get_final_response()
+    (call,) = [o for o in final.output if o.type == "custom_tool_call"]
+    assert text == done == call.input == SQL, (text, done, call)
+
+
+def openai_chat_custom(model):
+    tools = [{"type": "custom", "custom": {"name": "ask_sql", "description": "Asks the database."}}]
+    messages = [{"role": "user", "content": SQL_PROMPT}]
+    a = gpt().chat.completions.create(model=model, messages=messages, tools=tools)
+    (call,) = a.choices[0].message.tool_calls
+    assert call.type == "custom" and call.custom.input == SQL and call.custom.name == "ask_sql" and a.choices[0].finish_reason == "tool_calls", a
+    messages += [a.choices[0].message, {"role": "tool", "tool_call_id": call.id, "content": "42"}]
+    assert gpt().chat.completions.create(model=model, messages=messages, tools=tools).choices[0].message.content == "Results: ask_sql=42" + TAIL
+    text = ""
+    for chunk in gpt().chat.completions.create(model=model, messages=messages[:1], tools=tools, stream=True):
+        for c in (chunk.choices[0].delta.tool_calls if chunk.choices else None) or []:
+            text += c.model_extra["custom"]["input"]
+    assert text == SQL, text
+
+
 def openai_responses_stream(model):
     with gpt().responses.stream(model=model, input="Where to?", text_format=Trip) as s:
         text = "".join(e.delta for e in s if e.type == "response.output_text.delta")
@@ -340,6 +403,11 @@ def cases():
             yield f"{case.__name__} {model}", lambda case=case, model=model: case(model)
         for case in (openai_responses_loop, openai_responses_stream, openai_chat_parse, openai_chat_stream):
             yield f"{case.__name__} {model}", lambda case=case, model=model: case(model)
+        if model != "gpt-4o":  # whose Responses pass, to a vendor's mock that has none of this
+            for case in (openai_custom_loop, openai_custom_stream, langchain_custom):
+                yield f"{case.__name__} {model}", lambda case=case, model=model: case(model)
+        if model not in OPENAI:
+            yield f"openai_chat_custom {model}", lambda model=model: openai_chat_custom(model)
         for responses in (False, True):
             for case in (openai_agent, openai_agent_streamed):
                 yield f"{case.__name__} {'responses' if responses else 'chat'} {model}", lambda case=case, model=model, r=responses: case(model, r)
