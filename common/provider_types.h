@@ -7,7 +7,8 @@
 
 enum provider_deviation {
     /* what it has */
-    PROVIDER_RESPONSES = 1 << 0, /* OpenAI's Responses endpoint */
+    PROVIDER_RESPONSES = 1 << 0,    /* OpenAI's Responses endpoint */
+    PROVIDER_CUSTOM_TOOLS = 1 << 9, /* its custom tools in chat, or who knows: a gateway to others */
     /* requests */
     PROVIDER_MAX_TOKENS = 1 << 1, /* takes max_tokens, not max_completion_tokens */
     /* Mistral: random_seed, tool_choice "any", 9-character call ids, no unknown members */

@@ -43,8 +43,7 @@ void custom_tool_settle(struct chat_tool *t, struct arena *a)
 
 struct str custom_tool_arguments(struct str input, struct arena *a)
 {
-    size_t max = 6 * input.n + 16;
-    struct buf b = {.p = arena_alloc(a, max), .cap = max, .max = max};
+    struct buf b = arena_buf(a, 6 * input.n + 16);
     struct json_writer w = json_writer(&b);
     json_open(&w, '{');
     json_member_str(&w, "input", input);

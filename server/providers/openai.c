@@ -196,10 +196,25 @@ unsigned openai_deviations(const struct conf_provider *p)
     return t ? t->deviations : 0;
 }
 
+/* One of its tools is a custom one. Few bodies have the word at all, so few are searched. */
+static bool has_custom_tools(struct str body)
+{
+    struct json_value tools, tool;
+    if (!str_has(body, "\"custom\""))
+        return false;
+    tools = json_member(json_root(body), "tools");
+    for (size_t at = 0; tools.type == JSON_ARRAY && json_next(tools.raw, &at, NULL, &tool) == 1;)
+        if (str_eq(json_member(tool, "type").raw, STR("\"custom\"")))
+            return true;
+    return false;
+}
+
 static bool passes(const struct request *r, const struct conf_provider *p, struct str model)
 {
     (void)model;
     switch (r->match.endpoint) {
+    case EP_CHAT:
+        return (openai_deviations(p) & PROVIDER_CUSTOM_TOOLS) || !has_custom_tools(r->body);
     case EP_RESPONSES:
         return p->responses == RESPONSES_TRUE ||
                (p->responses == RESPONSES_AUTO && (openai_deviations(p) & PROVIDER_RESPONSES));

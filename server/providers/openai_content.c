@@ -87,7 +87,7 @@ static int put_audio(struct writing *w, const struct chat_part *part)
     struct chat_part p = *part;
     if (fetch(w, &p) != 0)
         return -1;
-    bool wav = contains(p.mime, "wav"), mp3 = contains(p.mime, "mp3") || contains(p.mime, "mpeg");
+    bool wav = str_has(p.mime, "wav"), mp3 = str_has(p.mime, "mp3") || str_has(p.mime, "mpeg");
     if (p.data.n == 0 || (!wav && !mp3))
         return chat_refuse(w->c, NULL, "Audio for %s must be wav or mp3.", w->c->conf->name);
     json_open(&w->j, '{');

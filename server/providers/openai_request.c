@@ -62,7 +62,7 @@ int openai_write_body(struct chat_call *c, unsigned deviations)
                         .in = c->in,
                         .p = profile_of(c->conf->type),
                         .deviations = deviations,
-                        .google = contains(str_of(c->conf->base_url), "googleapis.com"),
+                        .google = str_has(str_of(c->conf->base_url), "googleapis.com"),
                         .j = json_writer(&c->call->room)};
     w.reasons = (w.p->flags & OFFICIAL) && openai_is_reasoning_model(c->model);
     if (!(w.p->flags & ANYWHERE))

@@ -93,9 +93,4 @@ static inline bool is(struct str s, const char *z)
     return str_eq(s, str_of(z));
 }
 
-static inline bool contains(struct str text, const char *what)
-{
-    return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
-}
-
 #endif

@@ -13,7 +13,7 @@ static struct str model_base(struct str model)
 bool openai_is_reasoning_model(struct str model)
 {
     struct str m = model_base(model);
-    if (contains(m, "chat-latest"))
+    if (str_has(m, "chat-latest"))
         return false;
     return str_starts(m, STR("gpt-5")) ||
            (m.n >= 2 && m.p[0] == 'o' && m.p[1] >= '1' && m.p[1] <= '9' && (m.n == 2 || m.p[2] == '-'));
@@ -22,14 +22,14 @@ bool openai_is_reasoning_model(struct str model)
 bool openai_has_custom_tools(struct str model)
 {
     struct str m = model_base(model);
-    return str_starts(m, STR("gpt-")) && m.n > 4 && m.p[4] >= '5' && m.p[4] <= '9' && !contains(m, "chat");
+    return str_starts(m, STR("gpt-")) && m.n > 4 && m.p[4] >= '5' && m.p[4] <= '9' && !str_has(m, "chat");
 }
 
 static bool is_plain_model(struct str model)
 {
     struct str m = model_base(model);
     return str_starts(m, STR("gpt-4")) || str_starts(m, STR("gpt-3.5")) || str_starts(m, STR("chatgpt-")) ||
-           contains(m, "chat-latest");
+           str_has(m, "chat-latest");
 }
 
 static struct str effort_of(const struct chat_request *in)
@@ -104,8 +104,8 @@ static void put_thinking_object(struct writing *w, bool off)
  * never do. */
 static void put_high_or_none(struct writing *w, bool off)
 {
-    bool always = contains(w->c->model, "magistral");
-    if (!always && (contains(w->c->model, "small") || contains(w->c->model, "medium")))
+    bool always = str_has(w->c->model, "magistral");
+    if (!always && (str_has(w->c->model, "small") || str_has(w->c->model, "medium")))
         json_member_strz(&w->j, "reasoning_effort", off ? "none" : "high");
     else if (always == off)
         w->c->taken &= ~BIT(THINKING);

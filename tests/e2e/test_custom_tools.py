@@ -12,6 +12,7 @@ from vendors import Vendors
 MODELS = ("gpt-4.1", "mistral-large", "deepseek-reasoner", "llama-3", "claude-sonnet-4-5", "claude-opus-4-5", "gemini-2.5-flash", "gemini-3-pro", "eu.anthropic.claude-sonnet-4-5-v1:0", "amazon.nova-pro-v1:0", "command-a-03-2025")
 PATCH = '*** Begin Patch\n*** Add File: a "b".txt\n+Zürich \\ 東京 🚀\t.\n*** End Patch\n'
 GRAMMAR = 'start: "*** Begin Patch" LF hunk+'
+FRESH, CACHED = {"cache-control": "no-store"}, {"x-aigw-tags": "cache=yes"}
 pairs = pytest.mark.parametrize("model", MODELS)
 streamed = pytest.mark.parametrize("stream", (False, True), ids=("whole", "stream"))
 
@@ -59,10 +60,10 @@ RESPONSES_TOOL = {"type": "custom", "name": "apply_patch", "description": "Edits
 FUNCTION = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}
 
 
-def responses(gw, key, model, items, stream=False, **more):
+def responses(gw, key, model, items, stream=False, cached=None, **more):
     """The final response object, and the answer; a stream's events are checked against it."""
     body = {"model": model, "input": items, "stream": stream, "store": False, **more}
-    a = gw.request("POST", "/v1/responses", body, key=key)
+    a = gw.request("POST", "/v1/responses", body, key=key, headers=cached or FRESH)
     assert a.status == 200, a.body
     if not stream:
         return a.json(), a
@@ -163,12 +164,12 @@ def test_strict_refuses_a_grammar(gw, key, vendors):
 # ---------------------------------------------------------------- Chat Completions
 
 CHAT_TOOL = {"type": "custom", "custom": {"name": "apply_patch", "description": "Edits files.", "format": {"type": "grammar", "grammar": {"syntax": "lark", "definition": GRAMMAR}}}}
-TRANSLATED = ("claude-sonnet-4-5", "gemini-2.5-flash", "amazon.nova-pro-v1:0", "command-a-03-2025")
+TRANSLATED = ("claude-sonnet-4-5", "gemini-2.5-flash", "amazon.nova-pro-v1:0", "command-a-03-2025", "mistral-large", "deepseek-reasoner", "llama-3")
 
 
-def chat(gw, key, model, messages, stream=False, **more):
+def chat(gw, key, model, messages, stream=False, cached=None, **more):
     """The assistant's message, and the answer."""
-    a = gw.request("POST", "/v1/chat/completions", {"model": model, "messages": messages, "stream": stream, **more}, key=key)
+    a = gw.request("POST", "/v1/chat/completions", {"model": model, "messages": messages, "stream": stream, **more}, key=key, headers=cached or FRESH)
     assert a.status == 200, a.body
     if not stream:
         return a.json()["choices"][0]["message"], a
@@ -190,7 +191,7 @@ def chat(gw, key, model, messages, stream=False, **more):
 @streamed
 @pytest.mark.parametrize("model", TRANSLATED)
 def test_chat(gw, key, model, stream):
-    messages = [{"role": "system", "content": f"Not cached: {stream}"}, {"role": "user", "content": asks_for("apply_patch", input=PATCH)}]
+    messages = [{"role": "user", "content": asks_for("apply_patch", input=PATCH)}]
     got, a = chat(gw, key, model, messages, stream, tools=[CHAT_TOOL])
     (call,) = got["tool_calls"]
     assert call["type"] == "custom" and call["custom"] == {"name": "apply_patch", "input": PATCH}
@@ -202,16 +203,19 @@ def test_chat(gw, key, model, stream):
 
 def test_a_cached_answer_has_them(gw, key):
     """Whole and streamed from the same entry of the cache."""
-    body = {"messages": [{"role": "user", "content": asks_for("apply_patch", input=PATCH + "cached")}], "tools": [CHAT_TOOL], "temperature": 0}
-    chat(gw, key, TRANSLATED[0], stream=True, **body)
+    q = [{"role": "user", "content": asks_for("apply_patch", input=PATCH)}]
 
-    def hit(stream):
-        got, a = chat(gw, key, TRANSLATED[0], stream=stream, **body)
+    def hit(ask, tool, stream):
+        got, a = ask(gw, key, TRANSLATED[0], q, stream, cached=CACHED, tools=[tool])
         return a.headers["x-aigw-cache"] == "hit" and got
 
+    chat(gw, key, TRANSLATED[0], q, True, cached=CACHED, tools=[CHAT_TOOL])
+    responses(gw, key, TRANSLATED[0], q, True, cached=CACHED, tools=[RESPONSES_TOOL])
     for stream in (False, True):
-        got = wait_until(lambda s=stream: hit(s))
-        assert got["tool_calls"][0]["custom"] == {"name": "apply_patch", "input": PATCH + "cached"}
+        got = wait_until(lambda s=stream: hit(chat, CHAT_TOOL, s))
+        assert got["tool_calls"][0]["custom"] == {"name": "apply_patch", "input": PATCH}
+        got = wait_until(lambda s=stream: hit(responses, RESPONSES_TOOL, s))
+        assert of_type(got, "custom_tool_call")[0]["input"] == PATCH
 
 
 # ---------------------------------------------------------------- what Codex sends
