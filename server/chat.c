@@ -513,6 +513,7 @@ const char *chat_finish_name(enum chat_finish f)
         return "content_filter";
     case FINISH_STOP:
     case FINISH_STOP_SEQUENCE:
+    case FINISH_DECLINED:
     case FINISH_PAUSE:
     case FINISH_ERROR:
         break;
@@ -522,7 +523,7 @@ const char *chat_finish_name(enum chat_finish f)
 
 /* ---- an answer told as a stream */
 
-static void emit_part(const struct chat_part *p, uint32_t choice, uint32_t *tool,
+static void emit_part(const struct chat_part *p, uint32_t choice, enum chat_finish finish, uint32_t *tool,
                       void (*emit)(void *arg, const struct chat_delta *d), void *arg)
 {
     struct chat_delta d = {.choice = choice, .signature = p->signature, .signer = p->signer};
@@ -542,6 +543,7 @@ static void emit_part(const struct chat_part *p, uint32_t choice, uint32_t *tool
     case PART_REFUSAL:
         d.kind = DELTA_REFUSAL;
         d.text = p->text;
+        d.finish = finish == FINISH_REFUSAL ? finish : FINISH_NONE;
         break;
     case PART_IMAGE:
         d.kind = DELTA_IMAGE;
@@ -579,7 +581,7 @@ void chat_answer_deltas(const struct chat_answer *answer, void (*emit)(void *arg
         const struct chat_choice *c = &answer->choices[i];
         uint32_t choice = (uint32_t)i, tool = 0;
         for (size_t k = 0; k < c->n_parts; k++)
-            emit_part(&c->parts[k], choice, &tool, emit, arg);
+            emit_part(&c->parts[k], choice, c->finish, &tool, emit, arg);
         if (c->logprobs.n > 0)
             emit(arg, &(struct chat_delta){.kind = DELTA_LOGPROBS, .choice = choice, .json = c->logprobs});
         if (c->annotations.n > 0)

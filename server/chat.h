@@ -198,9 +198,10 @@ enum chat_finish {
     FINISH_LENGTH,
     FINISH_TOOL_CALLS,
     FINISH_CONTENT_FILTER, /* the provider's filter */
-    FINISH_REFUSAL,        /* the model's own */
-    FINISH_PAUSE,          /* Anthropic's pause_turn: send it back to go on */
-    FINISH_ERROR, /* broke off at the provider: nothing usable may be there (malformed tool call …) */
+    FINISH_REFUSAL,        /* the model's own, told as the reason; a refusal part explains it */
+    FINISH_DECLINED, /* the model's own, told as the answer: its refusal parts are what it said (OpenAI) */
+    FINISH_PAUSE,    /* Anthropic's pause_turn: send it back to go on */
+    FINISH_ERROR,    /* broke off at the provider: nothing usable may be there (malformed tool call …) */
 };
 
 struct chat_choice {
@@ -229,7 +230,7 @@ enum chat_delta_kind {
     DELTA_TEXT,      /* text; signature: Google's, of this text so far */
     DELTA_THINKING,  /* text; a signature ends the block: the next THINKING begins another */
     DELTA_REDACTED,  /* data, signer */
-    DELTA_REFUSAL,   /* text */
+    DELTA_REFUSAL,   /* text; finish: FINISH_REFUSAL where it only explains why there is no (more) answer */
     DELTA_TOOL,      /* a tool call begins: tool, id, name (neither empty), signature, custom */
     DELTA_ARGUMENTS, /* text: more of call `tool`'s arguments, or of its input (custom). Calls may interleave
                       */

@@ -112,7 +112,8 @@ static void mend_finish(struct chat_answer *answer)
 {
     for (size_t i = 0; i < answer->n_choices; i++) {
         struct chat_choice *c = &answer->choices[i];
-        if (c->finish == FINISH_STOP && chat_has(c->parts, c->n_parts, PART_TOOL_CALL))
+        if ((c->finish == FINISH_STOP || c->finish == FINISH_STOP_SEQUENCE) &&
+            chat_has(c->parts, c->n_parts, PART_TOOL_CALL))
             c->finish = FINISH_TOOL_CALLS;
     }
 }

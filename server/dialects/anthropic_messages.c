@@ -48,6 +48,7 @@ const char *anthropic_messages_stop_reason(enum chat_finish finish, bool calls)
         return "max_tokens";
     case FINISH_CONTENT_FILTER:
     case FINISH_REFUSAL:
+    case FINISH_DECLINED:
         return "refusal";
     case FINISH_PAUSE:
         return "pause_turn";

@@ -28,6 +28,7 @@ struct held_call {
 struct end {
     bool ended;
     enum chat_finish finish;
+    struct str message; /* why, in words */
 };
 
 struct state {
@@ -51,6 +52,7 @@ static const char *finish_name(enum chat_finish f)
         return "MAX_TOKENS";
     case FINISH_CONTENT_FILTER:
     case FINISH_REFUSAL:
+    case FINISH_DECLINED:
         return "SAFETY";
     case FINISH_ERROR:
     case FINISH_NONE:
@@ -251,17 +253,35 @@ static void put_tail(struct json_writer *w, struct str model, struct str id)
 
 /* ---- a whole answer */
 
+/* An explanation of the end is no part of the answer. */
+static bool explains(const struct chat_choice *c, const struct chat_part *p)
+{
+    return c->finish == FINISH_REFUSAL && p->kind == PART_REFUSAL;
+}
+
+static struct str finish_message(const struct chat_choice *c, struct arena *a)
+{
+    struct str message = STR_NULL;
+    for (size_t i = 0; i < c->n_parts; i++)
+        if (explains(c, &c->parts[i]))
+            message = message.n > 0
+                          ? arena_printf(a, STR_FMT "\n" STR_FMT, STR_ARG(message), STR_ARG(c->parts[i].text))
+                          : c->parts[i].text;
+    return message;
+}
+
 static void put_choice(struct json_writer *w, const struct chat_choice *c, size_t index, struct arena *a)
 {
     bool any = false;
     json_open(w, '{');
     open_content(w);
     for (size_t i = 0; i < c->n_parts; i++)
-        any |= put_part(w, &c->parts[i], a);
+        any |= !explains(c, &c->parts[i]) && put_part(w, &c->parts[i], a);
     if (!any)
         put_nothing(w);
     close_content(w);
     json_member_strz(w, "finishReason", finish_name(c->finish));
+    json_opt_str(w, "finishMessage", finish_message(c, a));
     json_member_i64(w, "index", (int64_t)index);
     if (c->logprobs.n > 0)
         put_logprobs(w, c->logprobs);
@@ -502,9 +522,14 @@ static void delta(struct chat_writer *cw, const struct chat_delta *d, struct buf
         take_start(s, d, a);
         break;
     case DELTA_TEXT:
-    case DELTA_REFUSAL:
     case DELTA_THINKING:
         if (d->text.n > 0 || d->signature.n > 0)
+            tell_part(cw, d, out);
+        break;
+    case DELTA_REFUSAL:
+        if (d->finish == FINISH_REFUSAL)
+            end_of(s, d->choice, a)->message = arena_copy(a, d->text);
+        else if (d->text.n > 0)
             tell_part(cw, d, out);
         break;
     case DELTA_REDACTED:
@@ -524,7 +549,8 @@ static void delta(struct chat_writer *cw, const struct chat_delta *d, struct buf
         break;
     case DELTA_FINISH:
         tell_calls(cw, d->choice, true, out);
-        *end_of(s, d->choice, a) = (struct end){.ended = true, .finish = d->finish};
+        end_of(s, d->choice, a)->ended = true;
+        end_of(s, d->choice, a)->finish = d->finish;
         break;
     case DELTA_USAGE:
         break;
@@ -547,6 +573,7 @@ static void end(struct chat_writer *cw, struct buf *out)
         put_nothing(&w);
         close_content(&w);
         json_member_strz(&w, "finishReason", finish_name(s->ends[i].finish));
+        json_opt_str(&w, "finishMessage", s->ends[i].message);
         json_member_i64(&w, "index", i);
         json_close(&w, '}');
     }

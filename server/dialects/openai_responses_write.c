@@ -248,6 +248,18 @@ struct str responses_echo(struct chat_writer *w)
 
 /* ---- the response */
 
+/* Text, and no call: one that came with an error is none to be made. */
+static bool has_answer(const struct responses_state *s)
+{
+    bool any = false;
+    for (size_t i = 0; i < s->n_items; i++) {
+        if (s->items[i]->kind == ITEM_CALL)
+            return false;
+        any |= s->items[i]->kind == ITEM_MESSAGE || s->items[i]->kind == ITEM_IMAGE;
+    }
+    return any;
+}
+
 const char *responses_status(const struct responses_state *s)
 {
     if (s->overflow)
@@ -257,8 +269,8 @@ const char *responses_status(const struct responses_state *s)
     case FINISH_CONTENT_FILTER:
     case FINISH_REFUSAL:
         return "incomplete";
-    case FINISH_ERROR:
-        return "failed";
+    case FINISH_ERROR: /* where there is an answer all the same, it is as whole as any that stopped */
+        return has_answer(s) ? "completed" : "failed";
     default:
         return "completed";
     }

@@ -361,7 +361,8 @@ static enum frame_result take_stop_event(struct chat_reader *rd, struct stream_r
     if (s->finish == FINISH_NONE || (s->json && s->tools == 0 && s->finish == FINISH_TOOL_CALLS))
         s->finish = FINISH_STOP;
     if (s->finish == FINISH_REFUSAL && s->explanation.n > 0)
-        chat_emit(rd, &(struct chat_delta){.kind = DELTA_REFUSAL, .text = s->explanation});
+        chat_emit(rd, &(struct chat_delta){
+                          .kind = DELTA_REFUSAL, .text = s->explanation, .finish = FINISH_REFUSAL});
     chat_emit(rd, &(struct chat_delta){
                       .kind = DELTA_FINISH, .finish = s->finish, .stop_sequence = s->stop_sequence});
     if (s->told.any) {

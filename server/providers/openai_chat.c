@@ -529,7 +529,7 @@ static enum chat_finish meant(const struct choice *c)
 {
     if (c->finish == FINISH_NONE || c->finish == FINISH_STOP)
         return c->n_told > 0   ? FINISH_TOOL_CALLS
-               : c->refused    ? FINISH_REFUSAL
+               : c->refused    ? FINISH_DECLINED
                : c->stop.n > 0 ? FINISH_STOP_SEQUENCE
                                : FINISH_STOP;
     return c->finish;

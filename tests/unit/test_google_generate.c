@@ -329,6 +329,25 @@ static void an_answer_is_written(void **state)
                "\"responseId\":\"ID\"}");
 }
 
+/* The provider's explanation is none of the answer's text; what the model itself said is. */
+static void refusals_are_told_by_their_kind(void **state)
+{
+    (void)state;
+    struct chat_part parts[] = {{.kind = PART_TEXT, .text = STR("First, ")},
+                                {.kind = PART_REFUSAL, .text = STR("not this.")}};
+    struct chat_choice choice = {.parts = parts, .n_parts = 2, .finish = FINISH_REFUSAL};
+    struct chat_answer a = {.choices = &choice, .n_choices = 1};
+    w = translation_writer(&t);
+    t.dialect->write(&w, &a, &t.text);
+    assert_holds(buf_str(&t.text), "\"parts\":[{\"text\":\"First, \"}],\"role\":\"model\"},\"finishReason\":"
+                                   "\"SAFETY\",\"finishMessage\":\"not this.\"");
+    buf_reset(&t.text);
+    choice.finish = FINISH_DECLINED;
+    t.dialect->write(&w, &a, &t.text);
+    assert_holds(buf_str(&t.text),
+                 "{\"text\":\"not this.\"}],\"role\":\"model\"},\"finishReason\":\"SAFETY\",\"index\"");
+}
+
 static void log_probabilities_are_googles(void **state)
 {
     (void)state;
@@ -386,6 +405,20 @@ static void a_stream_is_written(void **state)
                                  "\"model\"},\"finishReason\":\"MAX_TOKENS\","
                                  "\"index\":0}],\"usageMetadata\":{\"promptTokenCount\":3,"
                                  "\"candidatesTokenCount\":2,\"totalTokenCount\":5}," TAIL "\r\n\r\n");
+}
+
+static void a_streams_refusal_is_told_by_its_kind(void **state)
+{
+    (void)state;
+    begin();
+    tell((struct chat_delta){.kind = DELTA_REFUSAL, .text = STR("I would rather not")});
+    assert_holds(buf_str(&t.text), "{\"text\":\"I would rather not\"}");
+    buf_reset(&t.text);
+    tell((struct chat_delta){.kind = DELTA_REFUSAL, .text = STR("Policy 7"), .finish = FINISH_REFUSAL});
+    assert_int_equal(t.text.n, 0);
+    tell((struct chat_delta){.kind = DELTA_FINISH, .finish = FINISH_REFUSAL});
+    t.dialect->end(&w, &t.text);
+    assert_holds(buf_str(&t.text), "\"finishReason\":\"SAFETY\",\"finishMessage\":\"Policy 7\",\"index\":0}");
 }
 
 static void calls_wait_for_their_arguments(void **state)
@@ -467,6 +500,8 @@ int main(void)
         TEST(a_count_may_hold_a_whole_request),
         TEST(an_answer_is_written),
         TEST(log_probabilities_are_googles),
+        TEST(refusals_are_told_by_their_kind),
+        TEST(a_streams_refusal_is_told_by_its_kind),
         TEST(a_stream_is_written),
         TEST(calls_wait_for_their_arguments),
         TEST(a_failure_raises),

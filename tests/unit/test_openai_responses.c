@@ -459,8 +459,8 @@ static void the_end_of_an_answer_is_told(void **state)
          "\"incomplete_details\":{\"reason\":\"content_filter\"}"},
         {FINISH_REFUSAL, "\"status\":\"incomplete\"",
          "\"incomplete_details\":{\"reason\":\"content_filter\"}"},
-        {FINISH_ERROR, "\"status\":\"failed\",\"error\":{\"code\":\"server_error\"",
-         "\"incomplete_details\":null"},
+        {FINISH_DECLINED, "\"status\":\"completed\",\"error\":null", "\"incomplete_details\":null"},
+        {FINISH_ERROR, "\"status\":\"completed\",\"error\":null", "\"incomplete_details\":null"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct chat_part part = {.kind = PART_TEXT, .text = STR("x")};
@@ -471,6 +471,10 @@ static void the_end_of_an_answer_is_told(void **state)
         assert_holds(buf_str(&t.text), cases[i].details);
         assert_holds(buf_str(&t.text), "\"model\":\"target-model\"");
     }
+    struct chat_choice nothing = {.finish = FINISH_ERROR};
+    buf_reset(&t.text);
+    answer(&(struct chat_answer){.choices = &nothing, .n_choices = 1});
+    assert_holds(buf_str(&t.text), "\"status\":\"failed\",\"error\":{\"code\":\"server_error\"");
 }
 
 static void a_refusal_is_a_part_of_its_own(void **state)
@@ -677,11 +681,23 @@ static void an_answer_that_broke_off_at_its_provider_failed(void **state)
 {
     (void)state;
     begin();
-    say((struct chat_delta){.kind = DELTA_TEXT, .text = STR("x")});
+    say((struct chat_delta){.kind = DELTA_THINKING, .text = STR("which tool")});
     say((struct chat_delta){.kind = DELTA_FINISH, .finish = FINISH_ERROR});
     end((struct usage_tokens){.input = 1, .output = 1});
-    assert_string_equal(
-        ladder(), "created in_progress output_item.added content_part.added output_text.delta error failed");
+    assert_holds(str_of(ladder()), " error failed");
+    buf_reset(&t.text);
+    begin(); /* a call that came with it is none to be made */
+    say((struct chat_delta){.kind = DELTA_TEXT, .text = STR("Let me")});
+    say((struct chat_delta){.kind = DELTA_TOOL, .id = STR("i"), .name = STR("f")});
+    say((struct chat_delta){.kind = DELTA_FINISH, .finish = FINISH_ERROR});
+    end((struct usage_tokens){.input = 1, .output = 1});
+    assert_holds(str_of(ladder()), " error failed");
+    buf_reset(&t.text);
+    begin(); /* text is an answer, whatever came of the rest */
+    say((struct chat_delta){.kind = DELTA_TEXT, .text = STR("Done.")});
+    say((struct chat_delta){.kind = DELTA_FINISH, .finish = FINISH_ERROR});
+    end((struct usage_tokens){.input = 1, .output = 1});
+    assert_holds(str_of(ladder()), " completed");
 }
 
 static void what_was_cut_for_length_is_incomplete(void **state)
