@@ -32,6 +32,11 @@ struct block {
     struct block *next;
 };
 
+struct early {
+    struct str annotations;
+    struct early *next;
+};
+
 struct stream {
     bool started, overflow, finished;
     uint32_t index;             /* of the open block, or of the next one */
@@ -42,6 +47,8 @@ struct stream {
     bool calls;
     enum chat_finish finish;
     struct str stop_sequence;
+    struct early *early, *last_early; /* annotations that came before the text that they are about */
+    size_t early_bytes;
 };
 
 static struct stream *stream_of(struct chat_writer *w)
@@ -230,10 +237,36 @@ static void close_open(struct chat_writer *cw, struct buf *out)
     s->open = NULL;
 }
 
+static void tell_citations(struct chat_writer *cw, struct str annotations, struct buf *out)
+{
+    struct json_writer w;
+    struct str citation;
+    for (size_t at = 0; (citation = anthropic_messages_citation(annotations, &at, chat_scratch(cw))).n > 0;) {
+        event_begin(out, "content_block_delta", &w);
+        json_member_i64(&w, "index", stream_of(cw)->index);
+        json_member_open(&w, "delta", '{');
+        json_member_strz(&w, "type", "citations_delta");
+        json_member_raw(&w, "citation", citation);
+        json_close(&w, '}');
+        event_end(out, &w);
+    }
+}
+
+static void tell_early(struct chat_writer *cw, struct buf *out)
+{
+    struct stream *s = stream_of(cw);
+    for (; s->early; s->early = s->early->next)
+        tell_citations(cw, s->early->annotations, out);
+    s->last_early = NULL;
+    s->early_bytes = 0;
+}
+
 static void open_block(struct chat_writer *cw, struct block *b, struct buf *out)
 {
     stream_of(cw)->open = b;
     tell_start(cw, b, out);
+    if (b->kind == TEXT)
+        tell_early(cw, out);
     tell_text(cw, b, buf_str(&b->text), out);
     b->text = (struct buf){0};
 }
@@ -396,22 +429,30 @@ static void take_arguments(struct chat_writer *cw, const struct chat_delta *d, s
         go_on(cw, false, out);
 }
 
+/* OpenRouter tells what it has found before the first word. */
+static void keep_early(struct chat_writer *cw, struct str annotations)
+{
+    enum { MOST = 256 * 1024 };
+    struct stream *s = stream_of(cw);
+    if (annotations.n > MOST - s->early_bytes)
+        return;
+    struct early *e = arena_alloc(cw->r->arena, sizeof(*e));
+    *e = (struct early){.annotations = arena_copy(cw->r->arena, annotations)};
+    if (s->last_early)
+        s->last_early->next = e;
+    else
+        s->early = e;
+    s->last_early = e;
+    s->early_bytes += annotations.n;
+}
+
 static void take_citations(struct chat_writer *cw, struct str annotations, struct buf *out)
 {
     struct stream *s = stream_of(cw);
-    struct json_writer w;
-    struct str citation;
-    if (!s->open || s->open->kind != TEXT)
-        return;
-    for (size_t at = 0; (citation = anthropic_messages_citation(annotations, &at, chat_scratch(cw))).n > 0;) {
-        event_begin(out, "content_block_delta", &w);
-        json_member_i64(&w, "index", s->index);
-        json_member_open(&w, "delta", '{');
-        json_member_strz(&w, "type", "citations_delta");
-        json_member_raw(&w, "citation", citation);
-        json_close(&w, '}');
-        event_end(out, &w);
-    }
+    if (s->open && s->open->kind == TEXT)
+        tell_citations(cw, annotations, out);
+    else
+        keep_early(cw, annotations);
 }
 
 static void take_finish(struct chat_writer *cw, const struct chat_delta *d, struct buf *out)

@@ -616,6 +616,28 @@ static void citations_and_refusals_stand_in_texts(void **state)
                       "\"url\":\"https://p\",\"title\":null,"));
 }
 
+#define CITED(n) "{\"type\":\"url_citation\",\"url_citation\":{\"url\":\"https://p/" n "\"}}"
+
+/* Found before the first word: they wait for the text, behind whatever comes in between. */
+static void citations_wait_for_their_text(void **state)
+{
+    (void)state;
+    begin();
+    emit((struct chat_delta){.kind = DELTA_ANNOTATIONS, .json = STR("[" CITED("1") "," CITED("2") "]")});
+    emit((struct chat_delta){.kind = DELTA_THINKING, .text = STR("hm")});
+    emit((struct chat_delta){.kind = DELTA_ANNOTATIONS, .json = STR("[" CITED("3") "]")});
+    assert_false(holds(buf_str(&t.text), "citations_delta"));
+    text("a");
+    text("b");
+    finish(FINISH_STOP);
+    assert_stream("Sp+0\"thinking\"~\"hm\"-0+1\"text\"~~~~\"a\"~\"b\"-1D.");
+    for (int i = 1; i <= 3; i++) {
+        char url[32];
+        snprintf(url, sizeof(url), "\"url\":\"https://p/%d\"", i);
+        assert_true(holds(buf_str(&t.text), url));
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -637,6 +659,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_empty_answer_is_whole_too, up, down),
         cmocka_unit_test_setup_teardown(a_failure_ends_with_an_error_event, up, down),
         cmocka_unit_test_setup_teardown(citations_and_refusals_stand_in_texts, up, down),
+        cmocka_unit_test_setup_teardown(citations_wait_for_their_text, up, down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
