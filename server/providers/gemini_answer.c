@@ -26,6 +26,7 @@ struct candidate {
     struct google_args *open; /* the last call's arguments are still coming */
     bool as_text;             /* … and are no tool's, but the answer's text (GEMINI_JSON_TOOL) */
     enum chat_finish finish;
+    bool off_limits; /* its calls are whole, but more than it should have made, or of no tool that it has */
     struct gemini_said said; /* so far */
     struct buf part;         /* collecting: the text of the last part */
 };
@@ -37,6 +38,7 @@ struct reader {
     uint32_t n; /* the highest index seen, + 1 */
     size_t state, text_kept;
     bool started, blocked;
+    bool metered, counted; /* there was a usage; it held counts */
 };
 
 static int malformed(struct chat_reader *rd, const char *message)
@@ -319,6 +321,18 @@ static enum chat_finish finish_of(struct json_value reason, struct arena *a)
     return str_starts(name, STR("IMAGE_")) ? FINISH_CONTENT_FILTER : FINISH_ERROR;
 }
 
+/* What the model has called is the caller's to answer, if only with "there is no such tool". */
+static bool is_off_limits(struct json_value reason, struct arena *a)
+{
+    struct str name = json_text(reason, a);
+    return str_eq(name, STR("UNEXPECTED_TOOL_CALL")) || str_eq(name, STR("TOO_MANY_TOOL_CALLS"));
+}
+
+static enum chat_finish meant(const struct candidate *c)
+{
+    return c->calls > 0 && (c->finish == FINISH_STOP || c->off_limits) ? FINISH_TOOL_CALLS : c->finish;
+}
+
 static bool read_count_of(struct json_value v, uint64_t *out)
 {
     int64_t n;
@@ -444,6 +458,7 @@ static int take_candidate(struct reader *g, uint32_t place, struct json_value ca
     if (finish != FINISH_NONE) {
         close_call(g, i);
         c->finish = finish;
+        c->off_limits = is_off_limits(v[REASON], g->rd->scratch);
     }
     return 0;
 }
@@ -478,16 +493,33 @@ static void take_head(struct reader *g, struct json_value id, struct json_value 
     g->answer->created = d.created;
 }
 
-static void take_usage(struct reader *g, struct json_value usage)
+static void tell_usage(struct reader *g, struct usage_tokens u)
 {
-    struct usage_tokens u;
-    if (!gemini_read_usage(usage, &u))
-        return;
     if (g->answer) {
         g->answer->usage = u;
         g->answer->usage_known = true;
     } else
         chat_emit(g->rd, &(struct chat_delta){.kind = DELTA_USAGE, .usage = u});
+}
+
+static void take_usage(struct reader *g, struct json_value usage)
+{
+    struct usage_tokens u;
+    if (usage.type != JSON_OBJECT)
+        return;
+    g->metered = true;
+    if (!gemini_read_usage(usage, &u))
+        return;
+    g->counted = true;
+    tell_usage(g, u);
+}
+
+/* The prompt was blocked. Counts that are zero are left out of its usage, which then may say nothing. */
+static void take_blocked(struct reader *g)
+{
+    candidate_at(g, 0)->finish = FINISH_CONTENT_FILTER;
+    if (g->metered && !g->counted)
+        tell_usage(g, (struct usage_tokens){0});
 }
 
 static int take_response(struct reader *g, struct json_value response)
@@ -537,12 +569,12 @@ int gemini_read_chat(struct chat_reader *rd, struct str body, struct chat_answer
     if (g->n == 0 && !g->blocked)
         return malformed(rd, "The provider's answer has no candidates.");
     if (g->n == 0)
-        candidate_at(g, 0)->finish = FINISH_CONTENT_FILTER;
+        take_blocked(g);
     for (uint32_t i = 0; i < g->n; i++) {
         struct chat_choice *choice = choice_of(g, i);
         struct candidate *c = candidate_at(g, i);
         close_call(g, i);
-        choice->finish = c->finish == FINISH_STOP && c->calls > 0 ? FINISH_TOOL_CALLS : c->finish;
+        choice->finish = meant(c);
     }
     return 0;
 }
@@ -565,14 +597,14 @@ bool gemini_whole(struct chat_reader *rd)
     if (!g || (g->n == 0 && !g->blocked))
         return false;
     if (g->n == 0)
-        candidate_at(g, 0)->finish = FINISH_CONTENT_FILTER;
+        take_blocked(g);
     for (uint32_t i = 0; i < g->n; i++)
         if (!g->candidates[i] || g->candidates[i]->finish == FINISH_NONE)
             return false;
     for (uint32_t i = 0; i < g->n; i++) {
         close_call(g, i);
-        chat_emit(
-            rd, &(struct chat_delta){.kind = DELTA_FINISH, .choice = i, .finish = g->candidates[i]->finish});
+        chat_emit(rd,
+                  &(struct chat_delta){.kind = DELTA_FINISH, .choice = i, .finish = meant(g->candidates[i])});
     }
     return true;
 }

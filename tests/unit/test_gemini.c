@@ -400,6 +400,21 @@ static void reasons_are_told(void **state)
     }
     assert_int_equal(read_whole("{\"promptFeedback\":{\"blockReason\":\"SAFETY\"}}"), 0);
     assert_int_equal(answer.choices[0].finish, FINISH_CONTENT_FILTER);
+    assert_false(answer.usage_known);
+    /* zeros are left out of a usage */
+    assert_int_equal(read_whole("{\"promptFeedback\":{\"blockReason\":\"MODEL_ARMOR\"},\"usageMetadata\":{"
+                                "\"trafficType\":\"PROVISIONED_THROUGHPUT\"}}"),
+                     0);
+    assert_int_equal(answer.choices[0].finish, FINISH_CONTENT_FILTER);
+    assert_true(answer.usage_known);
+    assert_int_equal(answer.usage.input, 0);
+    /* calls that are whole are the caller's to answer */
+    assert_int_equal(read_whole("{\"candidates\":[{\"finishReason\":\"UNEXPECTED_TOOL_CALL\",\"content\":{"
+                                "\"parts\":[{\"functionCall\":{\"name\":\"nobodys\"}}]}}]}"),
+                     0);
+    assert_int_equal(answer.choices[0].finish, FINISH_TOOL_CALLS);
+    assert_int_equal(read_whole("{\"candidates\":[{\"finishReason\":\"TOO_MANY_TOOL_CALLS\"}]}"), 0);
+    assert_int_equal(answer.choices[0].finish, FINISH_ERROR);
 }
 
 static void an_empty_answer_is_none(void **state)
@@ -506,6 +521,10 @@ static void a_stream_ends_with_its_connection(void **state)
     assert_holds(buf_str(&t.text), "\"finish_reason\":\"stop\"");
     assert_holds(buf_str(&t.text), "\"prompt_tokens\":4");
     assert_true(str_ends(buf_str(&t.text), STR("data: [DONE]\n\n")));
+    assert_int_equal(stream(PIECE("{\"name\":\"nobodys\"}") "data: {\"candidates\":[{\"finishReason\":"
+                                                            "\"UNEXPECTED_TOOL_CALL\"}]}\n\n"),
+                     1);
+    assert_holds(buf_str(&t.text), "\"finish_reason\":\"tool_calls\"");
     assert_int_equal(stream(TEXT("a") TEXT("b")), 0);
     assert_false(holds(buf_str(&t.text), "[DONE]"));
     assert_int_equal(stream(""), 0);
