@@ -237,7 +237,7 @@ int cohere_read_chat(struct chat_reader *rd, struct str body, struct chat_answer
         return -1;
     choice->logprobs = logprobs_of(rd->arena, v[LOGPROBS]);
     choice->finish = finish_of(v[REASON]);
-    if (choice->finish == FINISH_ERROR && choice->n_parts == 0)
+    if (choice->finish == FINISH_ERROR)
         return broke_off(rd, v[REASON], v[ERROR]);
     if ((choice->finish == FINISH_STOP || choice->finish == FINISH_STOP_SEQUENCE) &&
         chat_has(choice->parts, choice->n_parts, PART_TOOL_CALL))

@@ -430,7 +430,6 @@ static void ends_are_told_apart(void **state)
     } cases[] = {
         {"COMPLETE", FINISH_STOP},      {"STOP_SEQUENCE", FINISH_STOP_SEQUENCE},
         {"MAX_TOKENS", FINISH_LENGTH},  {"TOOL_CALL", FINISH_TOOL_CALLS},
-        {"ERROR", FINISH_ERROR},        {"TIMEOUT", FINISH_ERROR},
         {"ERROR_LIMIT", FINISH_LENGTH}, {"ERROR_TOXIC", FINISH_CONTENT_FILTER},
         {"SOMETHING_NEW", FINISH_STOP},
     };
@@ -442,6 +441,11 @@ static void ends_are_told_apart(void **state)
         assert_int_equal(answer.choices[0].finish, cases[i].finish);
         assert_false(answer.usage_known);
     }
+    /* what came before it broke off is no answer, here as in a stream */
+    assert_int_equal(reads("{\"message\":{\"content\":\"Half of\"},\"finish_reason\":\"ERROR\"}"), -1);
+    assert_int_equal(t.f.status, 502);
+    assert_int_equal(reads("{\"message\":{\"content\":\"Half of\"},\"finish_reason\":\"TIMEOUT\"}"), -1);
+    assert_int_equal(t.f.status, 504);
 }
 
 static void answers_that_are_none_fail(void **state)
