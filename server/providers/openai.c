@@ -395,7 +395,7 @@ static void mend(struct request *r, const struct sse_event *ev, const struct ope
         return;
     }
     bool hidden_usage = e->usage && holds(ev->data, "\"x_groq\"");
-    if (!openai_is_suspicious(pass, m, end) && !hidden_usage)
+    if (!openai_is_suspicious(pass, m, false, end) && !hidden_usage)
         return;
     struct str mended = openai_mend(r, pass, ev->data, false, &broke_off);
     if (broke_off)
@@ -447,7 +447,7 @@ struct str openai_mend_answer(struct request *r, struct str answer)
     if (!r->pass || answer.n < 4)
         return STR_NULL;
     openai_find_marks(answer, &m);
-    if (!openai_is_suspicious(r->pass, &m, answer.p + answer.n))
+    if (!openai_is_suspicious(r->pass, &m, true, answer.p + answer.n))
         return STR_NULL;
     return openai_mend(r, r->pass, answer, true, &broke_off);
 }

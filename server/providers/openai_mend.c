@@ -126,7 +126,7 @@ static bool has_list(const struct openai_marks *m, enum openai_mark mark, const 
     return at < end && *at != ']';
 }
 
-bool openai_is_suspicious(struct openai_pass *p, const struct openai_marks *m, const char *end)
+bool openai_is_suspicious(struct openai_pass *p, const struct openai_marks *m, bool whole, const char *end)
 {
     const char *content = m->value[MARK_CONTENT], *arguments = m->value[MARK_ARGUMENTS];
     bool calls = has_list(m, MARK_TOOL_CALLS, end),
@@ -149,7 +149,8 @@ bool openai_is_suspicious(struct openai_pass *p, const struct openai_marks *m, c
     const char *finish = m->value[MARK_FINISH];
     if (finish && !is_plain_finish(p, finish, end))
         return true;
-    return m->value[MARK_DELTA] && value_is(m->value[MARK_DELTA], end, "null");
+    /* without a delta: the usage at the end (once a stream), or what should have one */
+    return !whole && (!m->value[MARK_DELTA] || value_is(m->value[MARK_DELTA], end, "null"));
 }
 
 /* ---- content */
@@ -396,6 +397,18 @@ static void mend_delta(struct edits *e, struct json_value choice, struct json_va
         insert_member(e, choice, "delta", instead);
 }
 
+/* A filter has taken all of it. */
+static void mend_missing(struct edits *e, struct json_value choice, struct json_value delta,
+                         struct json_value message)
+{
+    struct str instead =
+        delta.type == JSON_OBJECT ? delta.raw : STR("{\"role\":\"assistant\",\"content\":null}");
+    if (message.type == JSON_NULL)
+        edit(e, message.raw, instead);
+    else if (message.type == JSON_ABSENT)
+        insert_member(e, choice, "message", instead);
+}
+
 /* A choice's first chunk names the role. */
 static void mend_role(struct edits *e, struct openai_pass *p, uint32_t choice, struct json_value delta)
 {
@@ -422,7 +435,9 @@ static void mend_choice(struct edits *e, struct openai_pass *p, struct json_valu
         index = place;
     bool called = called_before(p, (uint32_t)index);
     mend_message(e, p, (uint32_t)index, v[whole ? MESSAGE : DELTA], whole, &called);
-    if (!whole) {
+    if (whole) {
+        mend_missing(e, choice, v[DELTA], v[MESSAGE]);
+    } else {
         mend_role(e, p, (uint32_t)index, v[DELTA]);
         mend_delta(e, choice, v[DELTA], v[MESSAGE]);
     }
@@ -443,6 +458,16 @@ static void mend_usage(struct edits *e, struct json_value top, struct json_value
         insert_member(e, top, "usage", groq.raw);
 }
 
+/* Programs walk over the choices of each chunk, the last one's with the usage, too. */
+static void mend_choices(struct edits *e, struct json_value top, struct json_value choices,
+                         struct json_value usage)
+{
+    if (choices.type == JSON_NULL)
+        edit(e, choices.raw, STR("[]"));
+    else if (choices.type == JSON_ABSENT && usage.type == JSON_OBJECT)
+        insert_member(e, top, "choices", STR("[]"));
+}
+
 struct str openai_mend(struct request *r, struct openai_pass *p, struct str text, bool whole, bool *broke_off)
 {
     static const char *const paths[] = {"choices", "usage", "x_groq.usage"};
@@ -454,6 +479,8 @@ struct str openai_mend(struct request *r, struct openai_pass *p, struct str text
     if (json_scan(text, paths, 3, v, NULL) != 0)
         return STR_NULL;
     mend_usage(&e, json_root(text), v[USAGE], v[GROQ]);
+    if (!whole)
+        mend_choices(&e, json_root(text), v[CHOICES], v[USAGE]);
     if (v[CHOICES].type == JSON_ARRAY)
         for (uint32_t i = 0; json_next(v[CHOICES].raw, &next, NULL, &choice) == 1; i++)
             mend_choice(&e, p, choice, i, whole, broke_off);

@@ -30,7 +30,7 @@ struct openai_pass {
 };
 
 /* By the marks alone: it may need mending. Notes in p what later events have to know. */
-bool openai_is_suspicious(struct openai_pass *p, const struct openai_marks *m, const char *end);
+bool openai_is_suspicious(struct openai_pass *p, const struct openai_marks *m, bool whole, const char *end);
 /* A stream's event (its data) or a whole answer, a valid JSON object: mended, or empty when nothing is wrong.
  * *broke_off: it says that the answer is not whole, though it carries no error. */
 struct str openai_mend(struct request *r, struct openai_pass *p, struct str text, bool whole,

@@ -58,6 +58,16 @@ static bool count_of(const struct json_value v[], const enum member names[], siz
     count_of(v, (const enum member[]){__VA_ARGS__}, \
              sizeof((const enum member[]){__VA_ARGS__}) / sizeof(enum member), out)
 
+/* Some tell a zero in OpenAI's place, and the count in their own. */
+static uint64_t largest_of(const struct json_value v[], const enum member names[], size_t n)
+{
+    uint64_t most = 0, one;
+    for (size_t i = 0; i < n; i++)
+        if (count_of(v, &names[i], 1, &one) && one > most)
+            most = one;
+    return most;
+}
+
 /* xAI leaves the reasoning out of completion_tokens, which only the total shows; some count more cached
  * tokens than there were, or more reasoning than output. */
 static void put_right(struct usage_tokens *u, uint64_t total)
@@ -84,7 +94,7 @@ bool openai_usage(struct json_value usage, struct usage_tokens *out)
         return false;
     if (COUNT_OF(v, &total, TOTAL) && !input && total >= u.output)
         u.input = total - u.output;
-    COUNT_OF(v, &u.cached, PROMPT_CACHED, INPUT_CACHED, HIT, CACHED, NUM_CACHED);
+    u.cached = largest_of(v, (const enum member[]){PROMPT_CACHED, INPUT_CACHED, HIT, CACHED, NUM_CACHED}, 5);
     COUNT_OF(v, &u.cache_write, PROMPT_WRITE, INPUT_WRITE, PROMPT_CREATION);
     COUNT_OF(v, &u.reasoning, COMPLETION_REASONING, OUTPUT_REASONING, REASONING);
     put_right(&u, total);

@@ -74,6 +74,16 @@ static void what_sdks_could_not_read_is_mended(void **state)
         /* no delta */
         {"{\"choices\":[{\"index\":0,\"delta\":null,\"finish_reason\":\"length\"}]}",
          "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"}]}\n\n"},
+        {"{\"choices\":[{\"index\":0,\"finish_reason\":null,\"content_filter_offsets\":{}}]}",
+         "data: "
+         "{\"choices\":[{\"delta\":{},\"index\":0,\"finish_reason\":null,\"content_filter_offsets\":{}}]}"
+         "\n\n"},
+        /* no choices */
+        {"{\"id\":\"i\",\"choices\":null,\"usage\":{\"prompt_tokens\":8,\"completion_tokens\":3}}",
+         "data: {\"id\":\"i\",\"choices\":[],\"usage\":{\"prompt_tokens\":8,\"completion_tokens\":3}}\n\n"},
+        {"{\"id\":\"i\",\"usage\":{\"prompt_tokens\":8,\"completion_tokens\":3}}",
+         "data: {\"choices\":[],\"id\":\"i\",\"usage\":{\"prompt_tokens\":8,\"completion_tokens\":3}}\n\n"},
+        {"{\"id\":\"i\",\"other\":1}", ""},
         /* words that only they know */
         {"{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"eos\"}]}",
          "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"},
@@ -292,6 +302,13 @@ static void whole_answers_are_mended(void **state)
          "{\"choices\":[{\"index\":0,\"message\":{\"tool_calls\":[{\"type\":\"function\",\"id\":"
          "\"abc123def\","
          "\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},\"finish_reason\":\"tool_calls\"}]}"},
+        /* all of it was filtered */
+        {"{\"choices\":[{\"index\":0,\"finish_reason\":\"content_filter\",\"logprobs\":null}]}",
+         "{\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":null},\"index\":0,\"finish_reason\":"
+         "\"content_filter\",\"logprobs\":null}]}"},
+        {"{\"choices\":[{\"index\":0,\"message\":null,\"finish_reason\":\"content_filter\"}]}",
+         "{\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":null},\"finish_reason\":"
+         "\"content_filter\"}]}"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         begin("mistral", false, false);
