@@ -42,9 +42,17 @@ static const struct kind *kind_of(int status)
     return k->status == 0 && status >= 500 ? &other_5xx : k;
 }
 
+/* The credential that a provider refuses is not the caller's API key. */
+static bool is_providers_401(const struct failure *f)
+{
+    return f->at_provider && f->status == 401;
+}
+
 int dialect_status(enum dialect d, const struct failure *f)
 {
     const struct kind *k = kind_of(f->status);
+    if (d == DIALECT_GOOGLE && is_providers_401(f))
+        return f->status;
     if (d == DIALECT_ANTHROPIC && k->anthropic_status)
         return k->anthropic_status;
     if (d == DIALECT_GOOGLE && k->google_status)
@@ -106,8 +114,8 @@ static void put_google(struct buf *b, const struct failure *f)
     buf_printf(b, "{\"error\":{\"code\":%d,", dialect_status(DIALECT_GOOGLE, f));
     put_message(b, f);
     buf_add_byte(b, ',');
-    put_member(b, "status", kind_of(f->status)->google);
-    if (f->status == 401)
+    put_member(b, "status", is_providers_401(f) ? "UNAUTHENTICATED" : kind_of(f->status)->google);
+    if (f->status == 401 && !f->at_provider)
         buf_add(b, STR(",\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\","
                        "\"reason\":\"API_KEY_INVALID\"}]"));
     if (f->status == 429 && f->retry_after_ms > 0)

@@ -11,7 +11,7 @@
 
 enum {
     MAX_ERROR = 1024 * 1024, /* of an error's body */
-    MASKED_PREFIX = 8,       /* so much of a credential is recognised */
+    MASKED_PREFIX = 8, /* so much of a credential is recognised; what is shorter is a word like others */
 };
 
 /* The status that the client gets for the provider's, in OpenAI's terms; dialect.c tells it in the caller's.
@@ -58,8 +58,8 @@ static bool sent_secret(struct str *lines, struct str *out)
 
 static bool shows(struct str text, struct str secret)
 {
-    struct str s = {secret.p, secret.n > MASKED_PREFIX ? MASKED_PREFIX : secret.n};
-    return s.n > 0 && text.n >= s.n && memmem(text.p, text.n, s.p, s.n);
+    return secret.n >= MASKED_PREFIX && text.n >= MASKED_PREFIX &&
+           memmem(text.p, text.n, secret.p, MASKED_PREFIX);
 }
 
 /* A vendor's message may quote the credential whole, or its beginning with stars behind. */
@@ -86,7 +86,7 @@ static size_t word(const char *p, const char *end)
 
 static struct str without(struct arena *a, struct str text, struct str secret)
 {
-    struct str begin = {secret.p, secret.n > MASKED_PREFIX ? MASKED_PREFIX : secret.n};
+    struct str begin = {secret.p, MASKED_PREFIX};
     struct str mask = STR("[redacted]");
     if (!shows(text, secret))
         return text;
@@ -179,6 +179,7 @@ enum step relay_tell_failure(struct attempt *a, struct failure *f)
     struct request *r = a->r;
     f->message = arena_copy(r->arena, f->message); /* NUL behind it */
     relay_mask(a, f);
+    f->at_provider = true;
     if (f->status < 400 || f->status > 599)
         f->status = 502;
     if (f->retry_after_ms == 0)

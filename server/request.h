@@ -25,6 +25,7 @@ struct failure {
     struct str message;
     int64_t retry_after_ms; /* 0: one second, where the status calls for a retry-after header */
     const char *request_id; /* Anthropic's request_id; NULL: left out. answer.c fills it */
+    bool at_provider;       /* what failed is its provider's call, not the caller's */
 };
 
 /* What was reserved on one limit word, to be settled. */

@@ -70,6 +70,10 @@ static void shapes(void **state)
          "\"type.googleapis.com/google.rpc.ErrorInfo\",\"reason\":\"API_KEY_INVALID\"}]}}",
          400},
         {DIALECT_GOOGLE,
+         {.status = 401, .message = STR("m"), .at_provider = true},
+         "{\"error\":{\"code\":401,\"message\":\"m\",\"status\":\"UNAUTHENTICATED\"}}",
+         401},
+        {DIALECT_GOOGLE,
          {.status = 429, .message = STR("m"), .retry_after_ms = 1001},
          "{\"error\":{\"code\":429,\"message\":\"m\",\"status\":\"RESOURCE_EXHAUSTED\",\"details\":[{\"@"
          "type\":"

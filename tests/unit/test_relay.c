@@ -331,6 +331,30 @@ static void an_error_event_does_not_tell_the_credential(void **state)
     secret_commit();
 }
 
+/* What a test's provider takes for a key is a part of many words. */
+static void what_is_too_short_for_a_credential_is_a_word(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    char text[1024];
+    setenv("TEST_RELAY_KEY", "token", 1);
+    assert_int_equal(secret_init(&err), 0);
+    secret_begin();
+    assert_int_equal(secret_from_env("one", "TEST_RELAY_KEY", &err), 0);
+    secret_commit();
+    prepare(f, "/v1/chat/completions", CHAT);
+    virtual_one->virt.chunk_ms = 1;
+    snprintf(text, sizeof(text), "%s%s", CHUNK("{\"role\":\"assistant\",\"content\":\"a\"}", ""),
+             "data: {\"error\":{\"message\":\"more than 77 tokens\",\"type\":\"t\"}}\n\n");
+    record(f, "tiny.sse", text);
+    r.stream = true;
+    struct seen s = attempt(f);
+    s.body[s.n] = '\0';
+    assert_non_null(strstr(s.body, "more than 77 tokens"));
+    secret_begin();
+    secret_commit();
+}
+
 static void a_client_that_leaves_pays_for_what_came(void **state)
 {
     struct fixture *f = *state;
@@ -572,6 +596,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_stream_without_any_event_is_an_error, fixture_up, down),
         cmocka_unit_test_setup_teardown(an_error_event_ends_a_stream, fixture_up, down),
         cmocka_unit_test_setup_teardown(an_error_event_does_not_tell_the_credential, fixture_up, down),
+        cmocka_unit_test_setup_teardown(what_is_too_short_for_a_credential_is_a_word, fixture_up, down),
         cmocka_unit_test_setup_teardown(a_client_that_leaves_pays_for_what_came, fixture_up, down),
         cmocka_unit_test_setup_teardown(responses_end_with_their_own_event, fixture_up, down),
         cmocka_unit_test_setup_teardown(a_whole_answer_passes_as_it_is, fixture_up, down),
