@@ -4,6 +4,7 @@
 
 #include "str.h"
 
+/* Not to be freed. */
 struct str asset_openapi(void);
 struct str asset_dashboard(void);
 

@@ -16,6 +16,7 @@ struct options {
     int help, version;
 };
 
+/* 0, or -1: err says what is wrong with the words; *o is then of no use. */
 int options_read(int argc, char **argv, struct options *o, struct error *err);
 extern const char options_usage[];
 

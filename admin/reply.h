@@ -11,6 +11,7 @@ struct reply {
     struct buf body;
 };
 
+/* Empty, with maxima set; reply_fini gives its memory back. */
 void reply_init(struct reply *r);
 /* Empty again, with its memory given back where it was much. */
 void reply_reset(struct reply *r);

@@ -14,6 +14,7 @@ struct snapshot {
     uint64_t uptime_ns;                 /* of the master */
 };
 
+/* Read without locks, line by line: the numbers need not be of one instant. */
 void snapshot_take(const struct segment *s, int64_t mono_ns, struct snapshot *out);
 
 /* The slots of what the configuration names; NULL: not used yet. */

@@ -18,10 +18,12 @@ struct unpack {
     bool bad;
 };
 
+/* What does not fit is left out, and sets full. */
 void pack_num(struct pack *k, uint64_t v);
 void pack_str(struct pack *k, struct str s);
 void pack_bytes(struct pack *k, const void *p, size_t n); /* without a length: the reader knows it */
 
+/* 0, with bad set, where there is no number. */
 uint64_t unpack_num(struct unpack *u);
 /* A slice of the record itself. */
 struct str unpack_str(struct unpack *u);

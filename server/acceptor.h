@@ -59,6 +59,7 @@ struct held_list {
     size_t n;
 };
 
+/* A connection is in one list at most; held_remove: of the one that it is in. */
 void held_append(struct held_list *l, struct held *h);
 void held_prepend(struct held_list *l, struct held *h);
 void held_remove(struct held_list *l, struct held *h);

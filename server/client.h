@@ -48,6 +48,7 @@ enum client_result {
     CLIENT_REFUSED,  /* malformed or too large: *why says how to answer */
 };
 
+/* One of a worker, for all its connections. Takes no memory yet. */
 void client_init(struct client *c, struct worker *w);
 /* Takes the connection (and its spool) over; what an earlier connection left is dropped. */
 void client_take(struct client *c, const struct handover *m);

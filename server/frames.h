@@ -12,6 +12,7 @@ struct frames {
     struct eventstream_reader messages;
 };
 
+/* Takes no memory yet; frames_free gives back what reading takes. */
 void frames_init(struct frames *f, enum framing_kind kind);
 void frames_free(struct frames *f);
 /* At most MAX_SSE_EVENT bytes at a time, once frames_next has returned 0. -1: a frame is too large. */

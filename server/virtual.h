@@ -34,10 +34,13 @@ struct virtual_script {
     enum virtual_end end;
 };
 
+/* Empty; given back with virtual_script_free. */
 void virtual_script_init(struct virtual_script *s);
 void virtual_script_free(struct virtual_script *s);
+/* How many pieces; *out: the script's own. */
 size_t virtual_pieces(const struct virtual_script *s, const struct virtual_piece **out);
 
+/* Fills an empty script: the same call gets the same answer, and the same fault, each time. */
 void virtual_answer(const struct conf_virtual *v, const struct virtual_call *call,
                     struct virtual_script *out);
 
@@ -65,7 +68,9 @@ void virtual_stream_end(struct virtual_making *m);
 /* The raw answer text (recorded): whole, or event by event. */
 void virtual_stream_raw(struct virtual_making *m, struct str events);
 
+/* The next of a series that its state alone determines. */
 uint64_t virtual_random(uint64_t *state);
+/* How many tokens so much text is counted as. */
 uint64_t virtual_tokens(size_t bytes);
 /* The generated answer: the prompt's beginning, then words, as long as the settings say and at most
  * max_tokens (0: no limit); *cut: it was stopped by that. */

@@ -43,9 +43,9 @@ bool dump_is_live(const struct segment *s)
     return pid > 0 && pid <= INT32_MAX && same_boot(s) && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
 }
 
-struct dump_text dump_printable(const char *field, size_t size)
+struct dump_field dump_printable(const char *field, size_t size)
 {
-    struct dump_text t;
+    struct dump_field t;
     size_t n = 0;
 
     for (; n < size && n < sizeof t.text - 1 && field[n]; n++)

@@ -24,10 +24,10 @@ void dump_json(FILE *out, const struct segment *s, int64_t now_ns);
 unsigned dump_check(FILE *out, const struct segment *first, const struct segment *second);
 
 /* Shared by text and JSON. */
-struct dump_text {
+struct dump_field {
     char text[200];
 };
-struct dump_text dump_printable(const char *field, size_t size); /* up to NUL or size, unprintables as '?' */
+struct dump_field dump_printable(const char *field, size_t size); /* up to NUL or size, unprintables as '?' */
 const char *dump_kind_name(unsigned kind);
 bool dump_line_in_use(const struct shm_line *l);
 double dump_owed_ms(uint64_t tat, int64_t now_ns);

@@ -10,7 +10,7 @@
 
 static void put_string(FILE *out, const char *name, const char *field, size_t size)
 {
-    struct dump_text t = dump_printable(field, size);
+    struct dump_field t = dump_printable(field, size);
 
     fprintf(out, "\"%s\":\"", name);
     for (const char *p = t.text; *p; p++) {

@@ -13,9 +13,7 @@ static unsigned bucket_of(uint64_t us)
     if (us <= 100)
         return 0;
     uint64_t hundreds = (us - 1) / 100; /* > 0; us <= 100 << i exactly when hundreds < 1 << i */
-    unsigned i = 64 - (unsigned)__builtin_clzll(hundreds | 1);
-    if (hundreds == 0)
-        i = 0;
+    unsigned i = 64 - (unsigned)__builtin_clzll(hundreds);
     return i < HISTOGRAM_BUCKETS ? i : HISTOGRAM_BUCKETS;
 }
 

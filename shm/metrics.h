@@ -33,7 +33,9 @@ static inline void metric_add(_Atomic uint64_t *counter, uint64_t n)
 }
 #define METRIC_INC(m, name) metric_add(&(m)->name, 1)
 
+/* By the slot's owner only, as metric_add; a negative duration counts as 0. */
 void histogram_add(struct shm_histogram *h, int64_t us);
+/* The longest duration, in seconds, of that bucket; what is longer than the last one's is in none. */
 double histogram_bound_s(unsigned bucket);
 /* Sum over all slots. */
 uint64_t metrics_sum(const struct segment *s, size_t offset);

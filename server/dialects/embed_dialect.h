@@ -36,7 +36,10 @@ struct embed_answer {
 };
 
 struct embed_dialect {
+    /* r->body (validated JSON) → *out (zeroed before), memory of the request's arena. -1: *f, as the vendor
+     * would say it. */
     int (*read)(struct request *r, struct embed_request *out, struct failure *f);
+    /* The answer as JSON, added to *out. -1: a provider's vector is none. */
     int (*write)(struct request *r, const struct embed_request *in, const struct embed_answer *a,
                  struct buf *out);
 };
@@ -44,6 +47,7 @@ struct embed_dialect {
 extern const struct embed_dialect dialect_openai_embeddings;
 extern const struct embed_dialect dialect_embed_content;
 
+/* NULL: no endpoint of embeddings. */
 const struct embed_dialect *embed_dialect_of(enum endpoint e);
 
 #endif

@@ -86,6 +86,7 @@ bool bedrock_forces_json(const struct chat_request *in, struct str model);
 
 /* ---- answers (bedrock_answer.c) */
 
+/* provider.read_chat, .read_frame and .whole. */
 int bedrock_read_chat(struct chat_reader *rd, struct str body, struct chat_answer *out);
 enum frame_result bedrock_read_frame(struct chat_reader *rd, const struct chat_frame *frame);
 bool bedrock_whole(struct chat_reader *rd);
@@ -94,6 +95,7 @@ bool bedrock_read_usage(struct json_value usage, struct usage_tokens *out);
 
 /* ---- errors (bedrock_error.c) */
 
+/* provider.read_error. */
 void bedrock_read_error(struct request *r, int status, const struct http_head *headers, struct str body,
                         struct failure *f);
 /* An exception inside of a stream, by its name. */
@@ -101,6 +103,7 @@ void bedrock_read_exception(struct request *r, struct str name, struct str paylo
 
 /* ---- embeddings (bedrock_embed.c) */
 
+/* provider.write_embed and .read_embed. */
 int bedrock_write_embed(struct chat_call *c, const struct embed_request *in);
 int bedrock_read_embed(struct chat_reader *rd, const struct embed_request *in, struct str body,
                        struct embed_answer *out);

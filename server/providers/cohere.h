@@ -15,11 +15,13 @@ int cohere_settle_call(struct chat_call *c, const char *method);
 bool cohere_usage(struct json_value usage, struct usage_tokens *out);
 /* A number that is a count: whole, 0 to INT32_MAX. */
 bool cohere_count(struct json_value v, uint64_t *out);
+/* provider.read_error. */
 void cohere_read_error(struct request *r, int status, const struct http_head *headers, struct str body,
                        struct failure *f);
 /* -1, with *rd->f. */
 int cohere_malformed(struct chat_reader *rd, const char *message);
 
+/* provider's functions of those names. */
 int cohere_write_chat(struct chat_call *c);
 int cohere_read_chat(struct chat_reader *rd, struct str body, struct chat_answer *out);
 enum frame_result cohere_read_frame(struct chat_reader *rd, const struct chat_frame *frame);

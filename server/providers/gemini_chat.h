@@ -37,6 +37,7 @@ void gemini_put_name(struct buf *b, struct str model);
 
 /* ---- reading (gemini_answer.c; gemini_error.c) */
 
+/* provider.read_chat, .read_frame, .whole, .read_count and .read_error. */
 int gemini_read_chat(struct chat_reader *rd, struct str body, struct chat_answer *out);
 enum frame_result gemini_read_frame(struct chat_reader *rd, const struct chat_frame *frame);
 /* True when every candidate has told why it ended; hands on those ends, which are held back until here since
