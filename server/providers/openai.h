@@ -30,7 +30,7 @@ int openai_read_answer(struct request *r, struct str answer, struct failure *f);
 struct str openai_mend_answer(struct request *r, struct str answer);
 struct stream_event openai_read_event(struct request *r, const struct sse_event *ev);
 
-/* ---- translating (openai_request.c and what stands in its header, openai_chat.c, openai_embed.c) */
+/* ---- translating (openai_request.c and what stands in its header, openai_answer.c, openai_embed.c) */
 
 /* c->call's body and headers; the path is the caller's business. */
 int openai_write_body(struct chat_call *c, unsigned deviations);
