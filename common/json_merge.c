@@ -177,7 +177,8 @@ struct json_node *json_node_at(struct json_merge *m, struct json_node *n, int64_
 /* Told whole each time, if more than once. */
 static bool is_whole(const struct json_node *n, struct str again)
 {
-    static const struct str names[] = {STR("id"), STR("type"), STR("role"), STR("object")};
+    static const struct str names[] = {STR("id"),     STR("type"),      STR("role"),
+                                       STR("object"), STR("signature"), STR("thought_signature")};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (str_eq(n->name, names[i]))
             return true;

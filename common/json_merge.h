@@ -29,7 +29,7 @@ struct json_merge {
 };
 
 enum merge_mode {
-    MERGE_JOIN,    /* texts and arrays are joined; ids, types and roles, told again, are not */
+    MERGE_JOIN,    /* texts and arrays are joined; ids, types, roles and signatures, told again, are not */
     MERGE_REPLACE, /* the last text and the last array count */
     MERGE_COLLECT, /* the last text counts; arrays are joined, unless one repeats what there is already */
 };

@@ -141,7 +141,7 @@ static void begin_choice(struct stream_join *j, struct json_node *choice, int64_
 
 static void join_choice(struct stream_join *j, struct json_node *choices, struct json_value told)
 {
-    static const char *const but[] = {"index", "delta", "finish_reason", NULL};
+    static const char *const but[] = {"index", "delta", "message", "finish_reason", "logprobs", "text", NULL};
     int64_t index = 0;
     if (told.type != JSON_OBJECT) {
         j->m.failed = true;
@@ -156,8 +156,20 @@ static void join_choice(struct stream_join *j, struct json_node *choices, struct
         join_delta(j, json_node_member(&j->m, choice, STR("message")), delta);
     else if (present(delta))
         j->m.failed = true;
-    merge_members(j, choice, told, MERGE_JOIN, but);
+    for (size_t i = 4; i < 6; i++) {
+        struct json_value v = json_member(told, but[i]);
+        if (v.type != JSON_ABSENT)
+            json_node_merge(&j->m, json_node_member(&j->m, choice, str_of(but[i])), v, MERGE_JOIN);
+    }
     json_node_merge(&j->m, json_node_member(&j->m, choice, STR("finish_reason")), finish, MERGE_REPLACE);
+    merge_members(j, choice, told, MERGE_COLLECT, but);
+}
+
+/* Azure's first chunk has an empty one, some have none, or one that names the last. */
+static bool is_chunk(const struct stream_join *j, struct json_value object)
+{
+    struct str name = j->endpoint == EP_CHAT ? STR("\"chat.completion") : STR("\"text_completion");
+    return !present(object) || is(object, "") || str_starts(object.raw, name);
 }
 
 /* Obfuscation is padding of the stream. */
@@ -172,8 +184,7 @@ static void join_chunk(struct stream_join *j, struct str data)
         j->done = true;
         return;
     }
-    j->m.failed |= json_scan(data, paths, 3, v, NULL) != 0 || present(v[0]) ||
-                   !is(v[1], chat ? "chat.completion.chunk" : "text_completion") ||
+    j->m.failed |= json_scan(data, paths, 3, v, NULL) != 0 || present(v[0]) || !is_chunk(j, v[1]) ||
                    (present(v[2]) && v[2].type != JSON_ARRAY);
     if (j->m.failed)
         return;

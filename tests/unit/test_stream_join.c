@@ -93,6 +93,22 @@ static const struct stream streams[] = {
      "{\"id\":\"c1\",\"object\":\"chat.completion\",\"created\":7,\"model\":\"m\",\"choices\":[{\"index\":0,"
      "\"message\":"
      "{\"role\":\"assistant\",\"content\":\"hahaha\"},\"logprobs\":null,\"finish_reason\":\"stop\"}]}"},
+    {"vendors' ways: no object, an empty one, the whole message beside the delta, a word that comes again, "
+     "two "
+     "signatures",
+     {"{\"id\":\"\",\"object\":\"\",\"choices\":[]}",
+      "{\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\",\"extra_content\":{\"google\":{"
+      "\"thought_signature\":\"QQ==\"}}},\"message\":{\"content\":\"a\"},\"native\":\"x\",\"finish_reason\":"
+      "null}]}",
+      "{\"id\":\"c1\",\"object\":\"chat.completion.done\",\"choices\":[{\"index\":0,\"delta\":{\"content\":"
+      "\"b\",\"extra_content\":{\"google\":{\"thought_signature\":\"Qg==\"}}},\"message\":{\"content\":"
+      "\"ab\"},"
+      "\"native\":\"x\",\"finish_reason\":\"stop\"}],\"usage\":null}",
+      "[DONE]"},
+     "{\"id\":\"c1\",\"object\":\"chat.completion\",\"choices\":[{\"index\":0,\"message\":{\"content\":"
+     "\"ab\","
+     "\"extra_content\":{\"google\":{\"thought_signature\":\"Qg==\"}}},\"finish_reason\":\"stop\",\"native\":"
+     "\"x\",\"logprobs\":null}]}"},
     {"no [DONE]", {ONE("{\"content\":\"a\"}", "\"stop\"")}, NULL},
     {"no finish_reason", {ONE("{\"content\":\"a\"}", "null"), "[DONE]"}, NULL},
     {"one of two choices unfinished",

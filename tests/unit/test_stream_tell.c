@@ -346,158 +346,134 @@ static void test_form_of_google(void **state)
                "[{\"candidates\":[]}\n]");
 }
 
-#define RESPONSE                                                                                           \
-    "{\"id\":\"r\",\"object\":\"response\",\"status\":\"completed\",\"output\":[{\"id\":\"rs\",\"type\":"  \
-    "\"reasoning\",\"summary\":[{\"type\":\"summary_text\",\"text\":\"hm\"}]},{\"id\":\"fc\",\"type\":"    \
-    "\"function_call\",\"name\":\"f\",\"arguments\":\"{}\",\"status\":\"completed\"},{\"id\":\"m\","       \
-    "\"type\":"                                                                                            \
-    "\"message\",\"content\":[{\"type\":\"output_text\",\"text\":\"Hi\",\"annotations\":[{\"a\":1}]},{"    \
-    "\"type\":\"refusal\",\"refusal\":\"No\"}]},{\"id\":\"ws\",\"type\":\"web_search_call\"}],\"usage\":{" \
-    "\"input_tokens\":1}}"
-#define EVENT(name, n)       "event: " name "\ndata: {\"type\":\"" name "\",\"sequence_number\":" #n ","
-#define ITEM(name, n, id, i) EVENT(name, n) "\"item_id\":\"" id "\",\"output_index\":" #i ","
-#define CALL                 "{\"id\":\"fc\",\"type\":\"function_call\",\"name\":\"f\""
-#define OUT                  "\"type\":\"output_text\""
+/* An event: what stands behind its type, and behind its number where there is one. */
+struct told {
+    const char *name, *rest;
+};
+
+static void check_told(enum endpoint e, struct str answer, const struct told *list, size_t n, bool numbered)
+{
+    char want[16384] = "";
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+        at += (size_t)snprintf(want + at, sizeof want - at, "event: %s\ndata: {\"type\":\"%s\"", list[i].name,
+                               list[i].name);
+        if (numbered)
+            at += (size_t)snprintf(want + at, sizeof want - at, ",\"sequence_number\":%zu", i);
+        at += (size_t)snprintf(want + at, sizeof want - at, "%s}\n\n", list[i].rest);
+    }
+    check_form((struct stream_tell){.endpoint = e}, answer, want);
+    check_round_trip(e, answer);
+}
+
+#define SUMMARY(text) "{\"type\":\"summary_text\",\"text\":\"" text "\"}"
+#define CALL          "{\"id\":\"fc\",\"type\":\"function_call\",\"name\":\"f\""
+#define PART          "{\"type\":\"output_text\",\"text\":\"Hi\",\"annotations\":[{\"a\":1}]}"
+#define NO            "{\"type\":\"refusal\",\"refusal\":\"No\"}"
+#define SEARCH        "{\"id\":\"ws\",\"type\":\"web_search_call\"}"
+#define REASONING     "{\"id\":\"rs\",\"type\":\"reasoning\",\"summary\":["
+#define CALLED        CALL ",\"arguments\":\"{}\",\"status\":\"completed\"}"
+#define MESSAGE       "{\"id\":\"m\",\"type\":\"message\",\"content\":["
+#define RESPONSE                                                                                     \
+    "{\"id\":\"r\",\"object\":\"response\",\"status\":\"completed\",\"output\":[" REASONING SUMMARY( \
+        "hm") "]}," CALLED "," MESSAGE PART "," NO "]}," SEARCH "],\"usage\":{\"input_tokens\":1}}"
+#define BEGUN                                                                                                \
+    ",\"response\":{\"id\":\"r\",\"object\":\"response\",\"status\":\"in_progress\",\"output\":[],\"usage\"" \
+    ":null}"
 
 static void test_form_of_responses(void **state)
 {
     (void)state;
-#define BEGUN                                                                                                \
-    "\"response\":{\"id\":\"r\",\"object\":\"response\",\"status\":\"in_progress\",\"output\":[],\"usage\":" \
-    "null}}\n\n"
-#define SUMMARY(text) "{\"type\":\"summary_text\",\"text\":\"" text "\"}"
-    check_form(
-        (struct stream_tell){.endpoint = EP_RESPONSES}, STR(RESPONSE),
-        EVENT("response.created", 0) BEGUN EVENT("response.in_progress", 1) BEGUN
-            /* reasoning */
-            EVENT(
-                "response.output_item.added",
-                2) "\"output_index\":0,\"item\":{\"id\":\"rs\",\"type\":"
-                   "\"reasoning\",\"summary\":[]}}\n\n" ITEM("response.reasoning_summary_part.added", 3, "rs", 0) "\"summary_index\":0,\"part\":" SUMMARY("") "}\n\n" ITEM(
-                       "response.reasoning_summary_text.delta", 4,
-                       "rs", 0) "\"summary_index\":0,\"delta\":\"hm\"}\n\n" ITEM("response.reasoning_summary_"
-                                                                                 "text.done",
-                                                                                 5, "rs",
-                                                                                 0) "\"summary_index\":0,"
-                                                                                    "\"text\":\"hm\"}"
-                                                                                    "\n\n" ITEM("response."
-                                                                                                "reasoning_"
-                                                                                                "summary_"
-                                                                                                "part.done",
-                                                                                                6, "rs",
-                                                                                                0) "\"summary"
-                                                                                                   "_index\":"
-                                                                                                   "0,"
-                                                                                                   "\"part\""
-                                                                                                   ":" SUMMARY("hm") "}\n\n" EVENT("response.output_item.done",
-                                                                                                                                   7) "\"output_index\":0,\"item\":{\"id\":\"rs\",\"type\":"
-                                                                                                                                      "\"reasoning\",\"summary\":[" SUMMARY(
-                                                                                                                                          "hm") "]}}\n\n"
-        /* a call */
-        EVENT("response.output_item.added",
-              8) "\"output_index\":1,\"item\":" CALL
-                 ",\"status\":\"in_progress\",\"arguments\":\"\"}}\n\n" ITEM(
-                     "response.function_call_arguments.delta", 9,
-                     "fc", 1) "\"delta\":\"{}\"}\n\n" ITEM("response.function_call_arguments.done", 10, "fc",
-                                                           1) "\"name\":\"f\",\"arguments\":\"{}\"}"
-                                                              "\n\n" EVENT("response.output_item.done",
-                                                                           11) "\"output_index\":1,"
-                                                                               "\"item\":" CALL
-                                                                               ",\"arguments\":\"{}\","
-                                                                               "\"status\":\"completed\"}}"
-                                                                               "\n\n"
-        /* a message */
-        EVENT(
-            "response.output_item.added",
-            12) "\"output_index\":2,\"item\":{\"id\":\"m\",\"type\":"
-                "\"message\",\"content\":[]}}\n\n" ITEM(
-                    "response.content_part.added", 13, "m",
-                    2) "\"content_index\":0,\"part\":{" OUT
-                       ",\"text\":\"\",\"annotations\":[]}}\n\n" ITEM("response.output_text.delta", 14, "m", 2) "\"content_index\":0,\"delta\":\"Hi\",\"logprobs\":[]}\n\n" ITEM(
-                           "response.output_text.annotation.added", 15,
-                           "m", 2) "\"content_index\":0,\"annotation_index\":0,\"annotation\":{\"a\":1}}"
-                                   "\n\n" ITEM("response.output_text.done", 16, "m",
-                                               2) "\"content_index\":0,\"text\":\"Hi\",\"logprobs\":[]}"
-                                                  "\n\n" ITEM("response.content_part.done", 17, "m",
-                                                              2) "\"content_index\":0,\"part\":{" OUT
-                                                                 ",\"text\":\"Hi\",\"annotations\":[{\"a\":1}"
-                                                                 "]}}\n\n" ITEM(
-                                                                     "response.content_part.added", 18,
-                                                                     "m", 2) "\"content_index\":1,\"part\":{"
-                                                                             "\"type\":\"refusal\","
-                                                                             "\"refusal\":\"\"}}\n\n" ITEM(
-                                                                                 "response.refusal.delta", 19,
-                                                                                 "m",
-                                                                                 2) "\"content_index\":1,"
-                                                                                    "\"delta\":\"No\"}"
-                                                                                    "\n\n" ITEM("response."
-                                                                                                "refusal."
-                                                                                                "done",
-                                                                                                20, "m",
-                                                                                                2) "\"content"
-                                                                                                   "_index\":"
-                                                                                                   "1,"
-                                                                                                   "\"refusal"
-                                                                                                   "\":"
-                                                                                                   "\"No\"}"
-                                                                                                   "\n"
-                                                                                                   "\n" ITEM("response.content_part.done",
-                                                                                                             21,
-                                                                                                             "m",
-                                                                                                             2) "\"content_index\":1,\"part\":{\"type\":\"refusal\","
-                                                                                                                "\"refusal\":\"No\"}}\n\n" EVENT(
-                                                                                                                    "response.output_item.done",
-                                                                                                                    22) "\"output_index\":2,\"item\":{\"id\":\"m\",\"type\":\"message\","
-                                                                                                                        "\"content\":[{" OUT
-                                                                                                                        ",\"text\":\"Hi\",\"annotations\":[{\"a\":1}]},{\"type\":\"refusal\",\"refusal\":"
-                                                                                                                        "\"No\"}]}}\n\n"
-        /* a hosted tool's call */
-        EVENT("response.output_item.added",
-              23) "\"output_index\":3,\"item\":{\"id\":\"ws\",\"type\":"
-                  "\"web_search_call\"}}\n\n" EVENT("response.output_item.done",
-                                                    24) "\"output_index\":3,\"item\":{\"id\":\"ws\",\"type\":"
-                                                        "\"web_search_call\"}}\n\n" EVENT(
-                                                            "response.completed", 25) "\"response\":" RESPONSE
-                                                                                      "}\n\n");
-    check_round_trip(EP_RESPONSES, STR(RESPONSE));
+    static const struct told list[] = {
+        {"response.created", BEGUN},
+        {"response.in_progress", BEGUN},
+        {"response.output_item.added", ",\"output_index\":0,\"item\":" REASONING "]}"},
+        {"response.reasoning_summary_part.added",
+         ",\"item_id\":\"rs\",\"output_index\":0,\"summary_index\":0,\"part\":" SUMMARY("")},
+        {"response.reasoning_summary_text.delta",
+         ",\"item_id\":\"rs\",\"output_index\":0,\"summary_index\":0,\"delta\":\"hm\""},
+        {"response.reasoning_summary_text.done",
+         ",\"item_id\":\"rs\",\"output_index\":0,\"summary_index\":0,\"text\":\"hm\""},
+        {"response.reasoning_summary_part.done",
+         ",\"item_id\":\"rs\",\"output_index\":0,\"summary_index\":0,\"part\":" SUMMARY("hm")},
+        {"response.output_item.done", ",\"output_index\":0,\"item\":" REASONING SUMMARY("hm") "]}"},
+        {"response.output_item.added",
+         ",\"output_index\":1,\"item\":" CALL ",\"status\":\"in_progress\",\"arguments\":\"\"}"},
+        {"response.function_call_arguments.delta", ",\"item_id\":\"fc\",\"output_index\":1,\"delta\":\"{}\""},
+        {"response.function_call_arguments.done",
+         ",\"item_id\":\"fc\",\"output_index\":1,\"name\":\"f\",\"arguments\":\"{}\""},
+        {"response.output_item.done", ",\"output_index\":1,\"item\":" CALLED},
+        {"response.output_item.added", ",\"output_index\":2,\"item\":" MESSAGE "]}"},
+        {"response.content_part.added", ",\"item_id\":\"m\",\"output_index\":2,\"content_index\":0,\"part\":{"
+                                        "\"type\":\"output_text\",\"text\":"
+                                        "\"\",\"annotations\":[]}"},
+        {"response.output_text.delta",
+         ",\"item_id\":\"m\",\"output_index\":2,\"content_index\":0,\"delta\":\"Hi\",\"logprobs\":[]"},
+        {"response.output_text.annotation.added",
+         ",\"item_id\":\"m\",\"output_index\":2,\"content_index\":0,\"annotation_index\":0,\"annotation\":{"
+         "\"a\":1}"},
+        {"response.output_text.done",
+         ",\"item_id\":\"m\",\"output_index\":2,\"content_index\":0,\"text\":\"Hi\",\"logprobs\":[]"},
+        {"response.content_part.done",
+         ",\"item_id\":\"m\",\"output_index\":2,\"content_index\":0,\"part\":" PART},
+        {"response.content_part.added", ",\"item_id\":\"m\",\"output_index\":2,\"content_index\":1,\"part\":{"
+                                        "\"type\":\"refusal\",\"refusal\":"
+                                        "\"\"}"},
+        {"response.refusal.delta",
+         ",\"item_id\":\"m\",\"output_index\":2,\"content_index\":1,\"delta\":\"No\""},
+        {"response.refusal.done",
+         ",\"item_id\":\"m\",\"output_index\":2,\"content_index\":1,\"refusal\":\"No\""},
+        {"response.content_part.done",
+         ",\"item_id\":\"m\",\"output_index\":2,\"content_index\":1,\"part\":" NO},
+        {"response.output_item.done", ",\"output_index\":2,\"item\":" MESSAGE PART "," NO "]}"},
+        {"response.output_item.added", ",\"output_index\":3,\"item\":" SEARCH},
+        {"response.output_item.done", ",\"output_index\":3,\"item\":" SEARCH},
+        {"response.completed", ",\"response\":" RESPONSE},
+    };
+    check_told(EP_RESPONSES, STR(RESPONSE), list, sizeof list / sizeof *list, true);
 }
 
-#define BLOCKS                                                                                             \
-    "{\"type\":\"message\",\"id\":\"x\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"hm\","          \
-    "\"signature\":"                                                                                       \
-    "\"c2ln\"},{\"type\":\"tool_use\",\"id\":\"t\",\"input\":{\"a\":1}},{\"type\":\"redacted_thinking\","  \
-    "\"data\":\"d\"}],\"stop_reason\":\"tool_use\",\"stop_sequence\":null,\"usage\":{\"output_tokens\":5," \
-    "\"input_tokens\":3}}"
-#define BLOCK(name, i) \
-    "event: content_block_" name "\ndata: {\"type\":\"content_block_" name "\",\"index\":" #i
+#define BLOCKS                                                                                               \
+    "{\"type\":\"message\",\"id\":\"x\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"hm\","            \
+    "\"signature\":\"c2ln\"},{\"type\":\"tool_use\",\"id\":\"t\",\"input\":{\"a\":1}},{\"type\":\"text\","   \
+    "\"text\":\"Hi\",\"citations\":[{\"c\":1}]},{\"type\":\"redacted_thinking\",\"data\":\"d\"}],"           \
+    "\"stop_reason\":\"tool_use\",\"stop_sequence\":null,\"usage\":{\"output_tokens\":5,\"input_tokens\":3}" \
+    "}"
 
 static void test_form_of_messages(void **state)
 {
     (void)state;
-    check_form((struct stream_tell){.endpoint = EP_MESSAGES}, STR(BLOCKS),
-               "event: message_start\ndata: "
-               "{\"type\":\"message_start\",\"message\":{\"type\":\"message\",\"id\":\"x\","
-               "\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":3,"
-               "\"output_tokens\":0}}}\n\nevent: ping\ndata: {\"type\":\"ping\"}\n\n" BLOCK(
-                   "start", 0) ",\"content_block\":{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":"
-                               "\"\"}}\n\n" BLOCK("delta", 0) ",\"delta\":{\"type\":\"thinking_delta\","
-                                                              "\"thinking\":\"hm\"}}\n\n" BLOCK("delta",
-                                                                                                0) ",\"delta"
-                                                                                                   "\":{"
-                                                                                                   "\"type\":"
-                                                                                                   "\"signatu"
-                                                                                                   "re_"
-                                                                                                   "delta\","
-                                                                                                   "\"signatu"
-                                                                                                   "re\":"
-                                                                                                   "\"c2ln\"}"
-                                                                                                   "}\n"
-                                                                                                   "\n" BLOCK("stop",
-                                                                                                              0) "}\n\n" BLOCK("start",
-                                                                                                                               1) ",\"content_block\":{\"type\":\"tool_use\",\"id\":\"t\",\"input\":{}}}\n\n" BLOCK("delta", 1) ",\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"{\\\"a\\\":1}\"}}\n\n" BLOCK("stop", 1) "}\n\n" BLOCK("start", 2) ",\"content_block\":{\"type\":\"redacted_thinking\",\"data\":\"d\"}}\n\n" BLOCK("stop", 2) "}\n\n"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                           "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\","
-                                                                                                                                                                                                                                                                                                                                                                                                                                                           "\"stop_sequence\":null},\"usage\":{\"output_tokens\":5,\"input_tokens\":3}}\n\n"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                           "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
+    static const struct told list[] = {
+        {"message_start", ",\"message\":{\"type\":\"message\",\"id\":\"x\",\"content\":[],\"stop_reason\":"
+                          "null,\"stop_sequence\":"
+                          "null,\"usage\":{\"input_tokens\":3,\"output_tokens\":0}}"},
+        {"ping", ""},
+        {"content_block_start",
+         ",\"index\":0,\"content_block\":{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}"},
+        {"content_block_delta", ",\"index\":0,\"delta\":{\"type\":\"thinking_delta\",\"thinking\":\"hm\"}"},
+        {"content_block_delta",
+         ",\"index\":0,\"delta\":{\"type\":\"signature_delta\",\"signature\":\"c2ln\"}"},
+        {"content_block_stop", ",\"index\":0"},
+        {"content_block_start",
+         ",\"index\":1,\"content_block\":{\"type\":\"tool_use\",\"id\":\"t\",\"input\":{}}"},
+        {"content_block_delta",
+         ",\"index\":1,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"{\\\"a\\\":1}\"}"},
+        {"content_block_stop", ",\"index\":1"},
+        {"content_block_start",
+         ",\"index\":2,\"content_block\":{\"type\":\"text\",\"text\":\"\",\"citations\":[]}"},
+        {"content_block_delta", ",\"index\":2,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hi\"}"},
+        {"content_block_delta",
+         ",\"index\":2,\"delta\":{\"type\":\"citations_delta\",\"citation\":{\"c\":1}}"},
+        {"content_block_stop", ",\"index\":2"},
+        {"content_block_start",
+         ",\"index\":3,\"content_block\":{\"type\":\"redacted_thinking\",\"data\":\"d\"}"},
+        {"content_block_stop", ",\"index\":3"},
+        {"message_delta",
+         ",\"delta\":{\"stop_reason\":\"tool_use\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":5,"
+         "\"input_tokens\":3}"},
+        {"message_stop", ""},
+    };
+    check_told(EP_MESSAGES, STR(BLOCKS), list, sizeof list / sizeof *list, false);
 }
 
 /* ---- what can't be told */
