@@ -193,6 +193,8 @@ static size_t take_beginning(struct custom_input *c, struct str text)
 void custom_input_take(struct custom_input *c, struct str arguments, struct arena *a, struct buf *out,
                        struct arena *scratch)
 {
+    if (arguments.n == 0)
+        return;
     size_t n = c->state == INPUT_BEGINS ? take_beginning(c, arguments) : 0;
     struct str rest = {arguments.p + n, arguments.n - n};
     if (c->state == INPUT_TEXT)

@@ -9,7 +9,9 @@
 static struct config config;
 static struct conf_provider conf;
 static struct worker worker = {.config = &config};
-static const struct chat_request asked = {.parallel_tools = -1, .format_strict = -1, .thinking_shown = -1};
+static struct chat_tool patch = {.kind = TOOL_CUSTOM, .name = STR("patch"), .strict = -1};
+static const struct chat_request asked = {
+    .parallel_tools = -1, .format_strict = -1, .thinking_shown = -1, .tools = &patch, .n_tools = 1};
 
 static struct request request_for(struct arena *a, bool stream)
 {
@@ -36,6 +38,7 @@ static void read_whole(struct str in, struct arena *a)
         return;
     }
     CHECK(answer.n_choices > 0);
+    custom_tool_answer(&asked, &answer, a);
     buf_init(&out, 64 * 1024 * 1024);
     dialect_chat.write(&w, &answer, &out);
     CHECK(is_json(buf_str(&out)));
