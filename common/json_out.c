@@ -74,3 +74,13 @@ int json_set_member(struct buf *b, struct str text, const char *name, struct str
         return insert_member(b, text, brace, at > 0, wanted, value);
     return buf_add(b, (struct str){text.p + copied, text.n - copied});
 }
+
+int json_set_member_in(struct arena *a, struct str *object, const char *name, struct str value)
+{
+    size_t max = object->n + value.n + strlen(name) + 16;
+    struct buf b = arena_buf(a, max);
+    if (json_set_member(&b, *object, name, value) != 0)
+        return -1;
+    *object = buf_str(&b);
+    return 0;
+}

@@ -19,5 +19,7 @@ int json_canonical(struct buf *b, struct str text, const char *const skip[], siz
 /* Adds the object `text` with the named top-level member set to the JSON text `value` (replaced where it
  * stands, else put in first), every other byte unchanged: how a request is altered without being rebuilt. */
 int json_set_member(struct buf *b, struct str text, const char *name, struct str value);
+/* The same of *object, which is then memory of a; -1: *object is as it was. */
+int json_set_member_in(struct arena *a, struct str *object, const char *name, struct str value);
 
 #endif

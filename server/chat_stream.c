@@ -167,8 +167,3 @@ void chat_emit(struct chat_reader *rd, const struct chat_delta *d)
 {
     chat_sink_take(rd->sink, d);
 }
-
-bool chat_finished(const struct chat_reader *rd)
-{
-    return chat_sink_finished(rd->sink);
-}

@@ -132,7 +132,7 @@ static struct buf room_for(const struct failure *f, struct arena *a)
     size_t n = f->message.n < MAX_MESSAGE ? f->message.n : MAX_MESSAGE;
     n += str_of(f->type).n + str_of(f->code).n + str_of(f->param).n + str_of(f->request_id).n;
     n = 512 + 12 * n; /* the Responses endpoint's holds it twice */
-    return (struct buf){.p = arena_alloc(a, n), .cap = n, .max = n};
+    return arena_buf(a, n);
 }
 
 static void put_object(struct buf *b, enum dialect d, const struct failure *f)

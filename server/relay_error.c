@@ -91,7 +91,7 @@ static struct str without(struct arena *a, struct str text, struct str secret)
     if (!shows(text, secret))
         return text;
     size_t max = text.n / begin.n * mask.n + text.n; /* each byte may be a credential's */
-    struct buf b = {.p = arena_alloc(a, max), .cap = max, .max = max};
+    struct buf b = arena_buf(a, max);
     for (const char *at; text.n >= begin.n && (at = memmem(text.p, text.n, begin.p, begin.n)) != NULL;) {
         size_t before = (size_t)(at - text.p), n = word(at, text.p + text.n);
         n = n > begin.n ? n : begin.n;

@@ -281,7 +281,7 @@ static void make_head(struct chat *c)
     struct str name;
     size_t at = 0;
     size_t max = c->t->answer.n + 256;
-    struct buf b = {.p = arena_alloc(c->t->arena, max), .cap = max, .max = max};
+    struct buf b = arena_buf(c->t->arena, max);
     struct json_writer w = json_writer(&b);
     buf_add(&b, STR("data: "));
     json_open(&w, '{');

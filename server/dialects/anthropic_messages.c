@@ -90,7 +90,7 @@ struct str anthropic_messages_image(struct str url, struct str mime, struct str 
 {
     static const struct str front = STR("![image](");
     size_t max = front.n + url.n + mime.n + data.n + 32;
-    struct buf b = {.p = arena_alloc(a, max), .cap = max, .max = max};
+    struct buf b = arena_buf(a, max);
     buf_add(&b, front);
     if (data.n > 0) {
         buf_add(&b, STR("data:"));
@@ -113,7 +113,7 @@ struct str anthropic_messages_citation(struct str annotations, size_t *at, struc
         if (v.type != JSON_OBJECT || json_scan(v.raw, names, 2, u, NULL) != 0 || u[0].type != JSON_STRING)
             continue;
         size_t max = u[0].raw.n + u[1].raw.n + 160;
-        struct buf b = {.p = arena_alloc(a, max), .cap = max, .max = max};
+        struct buf b = arena_buf(a, max);
         struct json_writer w = json_writer(&b);
         json_open(&w, '{');
         json_member_strz(&w, "type", "web_search_result_location");

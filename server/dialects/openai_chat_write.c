@@ -267,7 +267,7 @@ void openai_chat_begin(struct chat_writer *w, struct buf *out)
 static void start(struct chat_writer *w, struct stream *s, const struct chat_delta *d)
 {
     size_t max = 6 * (d->id.n + d->model.n + w->model.n + sizeof(w->r->id)) + 256;
-    struct buf b = {.p = arena_alloc(w->r->arena, max), .cap = max, .max = max};
+    struct buf b = arena_buf(w->r->arena, max);
     struct json_writer j = json_writer(&b);
     buf_add(&b, STR("data: "));
     json_open(&j, '{');

@@ -547,7 +547,7 @@ static void add_annotation(struct responses_state *s, struct responses_item *i, 
     if (!p)
         return;
     size_t max = one.raw.n + 128;
-    struct buf b = {.p = arena_alloc(s->w->r->arena, max), .cap = max, .max = max};
+    struct buf b = arena_buf(s->w->r->arena, max);
     struct json_writer j = json_writer(&b);
     put_annotation(&j, one);
     if (b.full)

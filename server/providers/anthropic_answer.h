@@ -1,4 +1,5 @@
-/* What reading Claude's answers, whole (anthropic_answer.c) and as streams (anthropic_stream.c), has in common.
+/* What reading Claude's answers, whole (anthropic_answer.c) and as streams (anthropic_stream.c), has in
+ * common.
  */
 #ifndef SERVER_PROVIDERS_ANTHROPIC_ANSWER_H
 #define SERVER_PROVIDERS_ANTHROPIC_ANSWER_H

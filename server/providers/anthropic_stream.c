@@ -178,7 +178,7 @@ static void emit_annotations(struct chat_reader *rd, struct stream_reader *s)
     size_t max = 16;
     for (uint32_t i = 0; i < s->n_citations; i++)
         max += 6 * s->citations[i].n + ANTHROPIC_CITATION_ROOM;
-    struct buf b = {.p = arena_alloc(rd->scratch, max), .cap = max, .max = max};
+    struct buf b = arena_buf(rd->scratch, max);
     struct json_writer w = json_writer(&b);
     json_open(&w, '[');
     for (uint32_t i = 0; i < s->n_citations; i++)

@@ -98,20 +98,12 @@ bool gemini_passes(const struct request *r, const struct conf_provider *p, struc
     return e == EP_NATIVE || e == EP_GENERATE || e == EP_COUNT_CONTENT || e == EP_EMBED_CONTENT;
 }
 
-static int set_member(struct request *r, struct str *body, const char *name, struct str value)
-{
-    size_t max = body->n + value.n + strlen(name) + 16;
-    struct buf b = arena_buf(r->arena, max);
-    if (json_set_member(&b, *body, name, value) != 0)
-        return -1;
-    *body = buf_str(&b);
-    return 0;
-}
-
 static int rename_model(struct request *r, struct str *object, struct str name)
 {
     struct json_value root = json_root(*object);
-    return json_member(root, "model").type == JSON_STRING ? set_member(r, object, "model", name) : 0;
+    return json_member(root, "model").type == JSON_STRING
+               ? json_set_member_in(r->arena, object, "model", name)
+               : 0;
 }
 
 /* Each request of a batch names the model anew. */
@@ -129,7 +121,7 @@ static int rename_requests(struct request *r, struct str *body, struct json_valu
         json_raw(&w, one);
     }
     json_close(&w, ']');
-    return b.full ? -1 : set_member(r, body, "requests", buf_str(&b));
+    return b.full ? -1 : json_set_member_in(r->arena, body, "requests", buf_str(&b));
 }
 
 static bool names_models(struct str body)
@@ -153,7 +145,8 @@ int gemini_pass_body(struct request *r, struct str model, struct str *body)
         if (inner.type != JSON_OBJECT)
             continue;
         struct str object = inner.raw;
-        if (rename_model(r, &object, buf_str(&name)) != 0 || set_member(r, body, counted[i], object) != 0)
+        if (rename_model(r, &object, buf_str(&name)) != 0 ||
+            json_set_member_in(r->arena, body, counted[i], object) != 0)
             return -1;
     }
     struct json_value requests = json_member(json_root(*body), "requests");

@@ -25,27 +25,11 @@ static bool streams_usage(const struct request *r)
            (r->match.endpoint == EP_CHAT || r->match.endpoint == EP_COMPLETIONS);
 }
 
-static bool holds(struct str text, const char *what)
-{
-    return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
-}
-
-/* Sets a member of *body, in the arena's memory. */
-static int set_member(struct request *r, struct str *body, const char *name, struct str value)
-{
-    size_t max = body->n + value.n + strlen(name) + 16;
-    struct buf b = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
-    if (json_set_member(&b, *body, name, value) != 0)
-        return -1;
-    *body = buf_str(&b);
-    return 0;
-}
-
 static int set_model(struct request *r, struct str *body, struct str model)
 {
     size_t max = 6 * model.n + 2;
-    struct buf b = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
-    return json_put_string(&b, model) == 0 ? set_member(r, body, "model", buf_str(&b)) : -1;
+    struct buf b = arena_buf(r->arena, max);
+    return json_put_string(&b, model) == 0 ? json_set_member_in(r->arena, body, "model", buf_str(&b)) : -1;
 }
 
 /* Other members of stream_options stay. */
@@ -54,14 +38,14 @@ static int ask_for_usage(struct request *r, struct str *body)
     static const char *const paths[] = {"stream_options"};
     struct json_value v = {.type = JSON_ABSENT};
     struct str options = STR("{\"include_usage\":true}");
-    if (holds(*body, "stream") && json_scan(*body, paths, 1, &v, NULL) != 0)
+    if (str_has(*body, "stream") && json_scan(*body, paths, 1, &v, NULL) != 0)
         return -1;
     if (v.type == JSON_OBJECT && v.count > 0) {
         options = v.raw;
-        if (set_member(r, &options, "include_usage", STR("true")) != 0)
+        if (json_set_member_in(r->arena, &options, "include_usage", STR("true")) != 0)
             return -1;
     }
-    return set_member(r, body, "stream_options", options);
+    return json_set_member_in(r->arena, body, "stream_options", options);
 }
 
 static bool is_object(struct str body)
@@ -76,9 +60,9 @@ static bool needs_mending(const struct conf_provider *p, unsigned deviations, st
 {
     if (deviations & PROVIDER_RANDOM_SEED)
         return true;
-    return ((deviations & PROVIDER_MAX_TOKENS) && holds(body, "\"max_completion_tokens\"")) ||
-           ((deviations & PROVIDER_NO_STREAM_OPTIONS) && holds(body, "\"stream_options\"")) ||
-           (!openai_knows_developers(p) && holds(body, "\"developer\""));
+    return ((deviations & PROVIDER_MAX_TOKENS) && str_has(body, "\"max_completion_tokens\"")) ||
+           ((deviations & PROVIDER_NO_STREAM_OPTIONS) && str_has(body, "\"stream_options\"")) ||
+           (!openai_knows_developers(p) && str_has(body, "\"developer\""));
 }
 
 /* What a chat call's answer will need, and its body in the provider's words. */
@@ -126,7 +110,7 @@ static int build_path(struct request *r, const struct conf_provider *p, struct s
         return -1;
     struct str base = r->match.endpoint == EP_NATIVE ? STR_NULL : url.path;
     size_t max = base.n + r->match.rest.n + 1 + r->head->query.n;
-    struct buf b = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
+    struct buf b = arena_buf(r->arena, max);
     buf_add(&b, base);
     buf_add(&b, r->match.rest);
     if (r->head->query.n > 0) {
@@ -150,7 +134,7 @@ static void add_line(struct buf *b, struct str name, struct str value)
 static struct str build_headers(struct request *r)
 {
     enum { ROOM = 2048 };
-    struct buf b = {.p = arena_alloc(r->arena, ROOM), .cap = ROOM, .max = ROOM};
+    struct buf b = arena_buf(r->arena, ROOM);
     struct str value;
     if (http_find(r->head, "content-type", &value) && value.n <= 256)
         add_line(&b, STR("content-type"), value);
@@ -333,8 +317,8 @@ static bool is_outermost(struct str member, struct str data)
 /* Of the Responses endpoint's events, which all tell their type, these are worth a look. */
 static bool may_be_terminal(struct str data)
 {
-    return holds(data, "\"response.completed\"") || holds(data, "\"response.incomplete\"") ||
-           holds(data, "\"response.failed\"") || holds(data, "\"error\"");
+    return str_has(data, "\"response.completed\"") || str_has(data, "\"response.incomplete\"") ||
+           str_has(data, "\"response.failed\"") || str_has(data, "\"error\"");
 }
 
 static bool is_terminal(const struct request *r, struct json_value type)
@@ -394,7 +378,7 @@ static void mend(struct request *r, const struct sse_event *ev, const struct ope
         tell_error(r, ev->data, !begins(m->value[MARK_ERROR], end, '{'), e);
         return;
     }
-    bool hidden_usage = e->usage && holds(ev->data, "\"x_groq\"");
+    bool hidden_usage = e->usage && str_has(ev->data, "\"x_groq\"");
     if (!openai_is_suspicious(pass, m, false, end) && !hidden_usage)
         return;
     struct str mended = openai_mend(r, pass, ev->data, false, &broke_off);

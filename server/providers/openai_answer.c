@@ -615,7 +615,7 @@ static void take_citations(struct reading *s, const struct json_value v[])
     if (s->citations.n > 0 || list.type != JSON_ARRAY || list.count == 0 || list.raw.n > MAX_CITATIONS)
         return;
     size_t max = 7 * list.raw.n + 160 * (size_t)list.count;
-    struct buf b = {.p = arena_alloc(s->rd->arena, max), .cap = max, .max = max};
+    struct buf b = arena_buf(s->rd->arena, max);
     struct json_writer j = json_writer(&b);
     json_open(&j, '[');
     while (json_next(list.raw, &next, NULL, &item) == 1) {

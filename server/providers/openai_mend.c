@@ -52,7 +52,7 @@ static void insert_member(struct edits *e, struct json_value object, const char 
 {
     const char *place = object.raw.p + 1;
     size_t max = strlen(name) + value.n + 8;
-    struct buf b = {.p = arena_alloc(e->arena, max), .cap = max, .max = max};
+    struct buf b = arena_buf(e->arena, max);
     if (object.count == 0 && inserted_at(e, place))
         buf_add_byte(&b, ',');
     buf_add_byte(&b, '"');
@@ -69,7 +69,7 @@ static struct str apply(const struct edits *e, struct str text)
     size_t max = text.n;
     for (size_t i = 0; i < e->n; i++)
         max += e->list[i].new.n;
-    struct buf b = {.p = arena_alloc(e->arena, max), .cap = max, .max = max};
+    struct buf b = arena_buf(e->arena, max);
     const char *at = text.p;
     for (size_t i = 0; i < e->n; i++) {
         const struct edit *x = &e->list[i];
@@ -86,7 +86,7 @@ static struct str apply(const struct edits *e, struct str text)
 static struct str quoted(struct arena *a, struct str text)
 {
     size_t max = 6 * text.n + 2;
-    struct buf b = {.p = arena_alloc(a, max), .cap = max, .max = max};
+    struct buf b = arena_buf(a, max);
     json_put_string(&b, text);
     return buf_str(&b);
 }
@@ -178,7 +178,7 @@ static void split_thinking(struct split *s, struct json_value thinking)
 
 static struct buf string_buf(struct arena *a, size_t n)
 {
-    struct buf b = {.p = arena_alloc(a, n + 2), .cap = n + 2, .max = n + 2};
+    struct buf b = arena_buf(a, n + 2);
     buf_add_byte(&b, '"');
     return b;
 }
@@ -489,7 +489,7 @@ struct str openai_mend(struct request *r, struct openai_pass *p, struct str text
 
 struct str openai_event(struct request *r, struct str data)
 {
-    struct buf b = {.p = arena_alloc(request_scratch(r), data.n + 8), .cap = data.n + 8, .max = data.n + 8};
+    struct buf b = arena_buf(request_scratch(r), data.n + 8);
     buf_add(&b, STR("data: "));
     buf_add(&b, data);
     for (size_t i = 6; i < b.n; i++)
@@ -589,11 +589,6 @@ bool openai_knows_developers(const struct conf_provider *conf)
     return false;
 }
 
-static bool holds(struct str text, const char *what)
-{
-    return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
-}
-
 /* Roles and ids that this provider does not take. */
 static struct str mended_messages(struct request *r, const struct conf_provider *conf, unsigned deviations,
                                   struct json_value messages)
@@ -601,8 +596,8 @@ static struct str mended_messages(struct request *r, const struct conf_provider 
     struct edits e = {.r = r, .arena = r->arena};
     struct json_value v;
     size_t next = 0;
-    bool developer = !openai_knows_developers(conf) && holds(messages.raw, "\"developer\"");
-    bool ids = (deviations & PROVIDER_RANDOM_SEED) && holds(messages.raw, "\"tool_call");
+    bool developer = !openai_knows_developers(conf) && str_has(messages.raw, "\"developer\"");
+    bool ids = (deviations & PROVIDER_RANDOM_SEED) && str_has(messages.raw, "\"tool_call");
     if (messages.type != JSON_ARRAY || (!developer && !ids))
         return messages.raw;
     while (json_next(messages.raw, &next, NULL, &v) == 1)
@@ -614,13 +609,13 @@ int openai_mend_request(struct request *r, const struct conf_provider *conf, str
                         struct provider_call *call)
 {
     unsigned deviations = openai_deviations(conf);
-    bool has_max_tokens = holds(*body, "\"max_tokens\""), changed = false;
+    bool has_max_tokens = str_has(*body, "\"max_tokens\""), changed = false;
     size_t max = 2 * body->n + 256, next = 0;
     struct str name;
     struct json_value v;
     if (json_root(*body).type != JSON_OBJECT)
         return -1;
-    struct buf b = {.p = arena_alloc(r->arena, max), .cap = max, .max = max};
+    struct buf b = arena_buf(r->arena, max);
     struct json_writer j = json_writer(&b);
     json_open(&j, '{');
     while (json_next(*body, &next, &name, &v) == 1) {

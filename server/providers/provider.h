@@ -79,8 +79,6 @@ struct chat_reader {
 
 /* Hands a delta on. Strings may lie in scratch. */
 void chat_emit(struct chat_reader *rd, const struct chat_delta *d);
-/* A choice has had its FINISH. */
-bool chat_finished(const struct chat_reader *rd);
 
 enum framing_kind { FRAMES_SSE, FRAMES_EVENTSTREAM /* AWS */, FRAMES_NDJSON };
 
