@@ -316,8 +316,15 @@ static bool first_byte(struct str s, char *c)
     return i < s.n;
 }
 
-/* An array is passed on as it comes; anything else (an error, an answer that is not streamed) is not one. */
-static enum step relay_array(struct attempt *a)
+/* Where the answer to a call that asks for a stream has no, or another, type: as events begin. */
+static bool begins_events(const struct request *r, char first)
+{
+    return r->stream && always_json(r->match.endpoint) && (first == ':' || (first >= 'a' && first <= 'z'));
+}
+
+/* An array, and events, are passed on as they come; anything else (an error, an answer that is not streamed)
+ * is neither. */
+static enum step relay_by_its_beginning(struct attempt *a, bool array)
 {
     struct buf held;
     struct str data;
@@ -333,8 +340,10 @@ static enum step relay_array(struct attempt *a)
         res = UPSTREAM_MALFORMED;
     if (res != UPSTREAM_OK && res != UPSTREAM_END)
         step = broken(a, res, &err);
-    else if (first == '[')
+    else if (array && first == '[')
         step = relay_stream_of(a, PASSED_ARRAY, buf_str(&held));
+    else if (begins_events(a->r, first))
+        step = relay_stream_of(a, PASSED_SSE, buf_str(&held));
     else if (always_json(a->r->match.endpoint))
         step = relay_json(a, buf_str(&held));
     else
@@ -364,7 +373,9 @@ enum step relay_answer(struct attempt *a)
     if (type_is(type, STR("application/vnd.amazon.eventstream")) && a->dialect->read_message)
         return relay_stream_of(a, PASSED_MESSAGES, STR_NULL);
     if (translate_array(a->r) || (native_array(a->r) && http_is_json(type)))
-        return relay_array(a);
+        return relay_by_its_beginning(a, true);
+    if (a->r->stream && always_json(a->r->match.endpoint))
+        return relay_by_its_beginning(a, false);
     if (always_json(a->r->match.endpoint))
         return relay_json(a, STR_NULL);
     return relay_through(a, STR_NULL);

@@ -45,6 +45,14 @@ def test_stream(gw, upstream):
     assert row["tokens"]["output"] == 7
 
 
+@pytest.mark.parametrize("how", ["untyped", "mistyped"])
+def test_a_stream_is_known_by_its_beginning(gw, how):
+    a = gw.chat(gw.make_key()["key"], f"m-chunks4-{how}", stream=True)
+    assert a.status == 200 and a.headers["content-type"].startswith("text/event-stream")
+    assert a.events()[-1] == "[DONE]" and len(a.events()) == 6
+    assert wait_until(gw.rows)[0]["tokens"]["output"] == 4
+
+
 def test_stream_with_usage_asked_for(gw):
     key = gw.make_key()["key"]
     a = gw.chat(key, "m-chunks3", stream=True, stream_options={"include_usage": True})

@@ -10,6 +10,7 @@ A model name is words joined by "-"; each word may set one thing:
     cut3         close the connection after 3 chunks (not streamed: in the middle of the body)
     midway3      send an error event after 3 chunks, then end without [DONE]
     nodone       end a stream without [DONE]
+    untyped      a stream has no content type (mistyped: another one)
     hang         read the request and never answer
     stall3       stop sending after 3 chunks, keep the connection
     nousage      tell no token counts
@@ -164,7 +165,8 @@ class Upstream:
         return ok
 
     async def _stream(self, writer, path, req, do):
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        kind = b"" if "untyped" in do else b"content-type: text/plain\r\n" if "mistyped" in do else b"content-type: text/event-stream\r\n"
+        writer.write(b"HTTP/1.1 200 OK\r\n" + kind + b"transfer-encoding: chunked\r\n\r\n")
 
         async def send(text):
             data = text.encode()
