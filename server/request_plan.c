@@ -109,6 +109,8 @@ static enum step plan_native(struct request *r)
                             STR_ARG(r->match.provider));
     if (r->key.n_models > 0 && !allows_native(r))
         return forbidden(r);
+    if (r->model.n == 0) /* for the record, and its price */
+        r->model = model_in_path(r);
     only_target(r, (size_t)(p - conf->providers));
     return STEP_NEXT;
 }

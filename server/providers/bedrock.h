@@ -93,6 +93,13 @@ bool bedrock_whole(struct chat_reader *rd);
 /* Converse's usage object. False: it tells no counts. */
 bool bedrock_read_usage(struct json_value usage, struct usage_tokens *out);
 
+/* ---- what passes (bedrock_pass.c): the table's functions */
+
+int bedrock_read_answer(struct request *r, struct str answer, struct failure *f);
+struct stream_event bedrock_read_message(struct request *r, const struct chat_frame *m, struct failure *f);
+struct str bedrock_write_exception(struct request *r, const struct failure *f);
+void bedrock_read_head(struct request *r, const struct http_head *head);
+
 /* ---- errors (bedrock_error.c) */
 
 /* provider.read_error. */

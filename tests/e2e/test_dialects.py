@@ -2,12 +2,14 @@
 what the real ones would."""
 
 import base64
+import binascii
 import http.client
 import http.server
 import json
 import struct
 import threading
 import time
+import urllib.parse
 
 import pytest
 from callers import CALLERS, PDF, PNG, answered, events_of, results, tool, user
@@ -538,6 +540,78 @@ def test_native_array_streams_that_break(gw, key, word):
     assert a.status == 200 and "candidates" in chunks[0] and chunks[-1]["error"]["status"] and a.cut
     row = row_of(gw, a)
     assert {"cut", "streamed", "native"} <= set(row["flags"]) and row["tokens"]["output"] > 0
+
+
+def messages_of(body):
+    """The event stream's messages: (their kind, :event-type or :exception-type, payload)."""
+    out = []
+    while body:
+        total, n_headers, crc = struct.unpack(">III", body[:12])
+        assert crc == binascii.crc32(body[:8]) and struct.unpack(">I", body[total - 4 : total])[0] == binascii.crc32(body[: total - 4])
+        headers, at = {}, 12
+        while at < 12 + n_headers:
+            name, n = body[at + 1 : at + 1 + body[at]].decode(), struct.unpack(">H", body[at + 2 + body[at] : at + 4 + body[at]])[0]
+            at += 4 + body[at]
+            headers[name] = body[at : at + n].decode()
+            at += n
+        kind = headers[":message-type"]
+        out.append((kind, headers[f":{kind}-type"], json.loads(body[at : total - 4])))
+        body = body[total:]
+    return out
+
+
+CONVERSE = {"messages": [{"role": "user", "content": [{"text": "hi – 東京"}]}]}
+INVOKE = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 100, "messages": [{"role": "user", "content": "hi – 東京"}]}
+NATIVE_STREAMS = (("converse-stream", CONVERSE, ""), ("invoke-with-response-stream", INVOKE, ""), ("invoke-with-response-stream", INVOKE, "-other"))
+
+
+def bedrock_call(gw, key, model, method, body):
+    return asked(gw, f"/bedrock/model/{urllib.parse.quote(model, safe='')}/{method}", body, {"authorization": f"Bearer {key}"})
+
+
+@pytest.mark.parametrize("method,body,words", (*NATIVE_STREAMS, ("invoke-with-response-stream", INVOKE, "-metricless")))
+def test_native_event_streams_pass_and_are_metered(gw, key, vendors, method, body, words):
+    model = BEDROCK[0] + "--lax" + words
+    a = bedrock_call(gw, key, model, method, body)
+    assert a.status == 200 and a.headers["content-type"] == "application/vnd.amazon.eventstream" and not a.cut
+    assert a.body == bytes(vendors.seen[-1].sent) and messages_of(a.body)
+    row = row_of(gw, a)
+    check_row(row, expected_usage(BEDROCK[0]), True)
+    assert row["endpoint"] == "native" and row["model"] == row["target"] == model and "native" in row["flags"]
+
+
+@pytest.mark.parametrize("words", ("lax", "other"))
+def test_native_invoke_is_metered(gw, key, vendors, words):
+    """By its body, or by the answer's head where that tells nothing."""
+    a = bedrock_call(gw, key, f"{BEDROCK[0]}--{words}", "invoke", INVOKE)
+    assert a.status == 200 and a.body == bytes(vendors.seen[-1].sent)
+    check_row(row_of(gw, a), expected_usage(BEDROCK[0]), False)
+
+
+@pytest.mark.parametrize("word", ("cut9", "stall9", "noend", "damage", "midway9"))
+@pytest.mark.parametrize("method,body,words", NATIVE_STREAMS)
+def test_native_event_streams_that_break(gw, key, vendors, method, body, words, word):
+    """They end in AWS's own exception, and never properly."""
+    a = bedrock_call(gw, key, f"{BEDROCK[0]}--{word}-pause300-seed0{words}", method, body)
+    got, sent = messages_of(a.body), bytes(vendors.seen[-1].sent)
+    assert a.status == 200 and a.cut and len(got) > 1
+    assert [kind for kind, _, _ in got] == ["event"] * (len(got) - 1) + ["exception"]
+    name, payload = got[-1][1:]
+    if word == "midway9":
+        assert a.body == sent and name == "throttlingException"
+    else:
+        assert name == "modelStreamErrorException" and payload["message"].startswith("The provider bedrock ")
+        events = a.body[: a.body.rindex(b":exception-type") - 13]
+        assert sent.startswith(events)
+    row = row_of(gw, a)
+    assert {"cut", "native", "streamed", "estimated"} <= set(row["flags"]) and row["tokens"]["output"] > 0
+
+
+def test_native_event_stream_that_fails_at_once(gw, key):
+    a = bedrock_call(gw, key, BEDROCK[0] + "--midway0", "converse-stream", CONVERSE)
+    assert a.status == 429 and "Too many tokens" in a.json()["error"]["message"]
+    row = row_of(gw, a)
+    assert row["status"] == 429 and row["tokens"]["input"] == 0
 
 
 @pytest.mark.parametrize("model", ("gpt-4o", "gemini-2.5-flash"))

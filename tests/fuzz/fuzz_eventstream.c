@@ -38,6 +38,7 @@ static void note(struct reading *out, const struct eventstream_message *m, struc
         CHECK(fuzz_within(parts[i], all));
         CHECK(buf_add(&out->text, parts[i]) == 0 && buf_add_byte(&out->text, '|') == 0);
     }
+    CHECK(fuzz_within(m->raw, all) && fuzz_within(m->payload, m->raw) && m->raw.n >= 16);
     CHECK(m->exception == (str_eq(m->type, STR("exception")) || str_eq(m->type, STR("error"))));
 }
 

@@ -1,5 +1,6 @@
 """AWS Bedrock's wire: Converse and ConverseStream (the binary event stream), signatures of version 4 checked; Titan's embeddings."""
 
+import base64
 import binascii
 import datetime
 import hashlib
@@ -91,11 +92,13 @@ class Bedrock(Vendor):
     def answer(self, req, do):
         model, method = self.split(req)
         need(req.headers.get("content-type", "").startswith("application/json"), "content-type")
-        if method == "invoke":
+        if method == "invoke" and "inputText" in req.json:
             only(req.json, {"inputText", "dimensions", "normalize"}, "request")
             return Whole({"embedding": vector(text_of(req.json.get("inputText"), "inputText"), req.json.get("dimensions") or 4), "inputTextTokenCount": 8})
         if method == "count-tokens":
             return Whole({"inputTokens": 42})
+        if method.startswith("invoke"):
+            return self.damaged(self.invoke_claude(req, model, do, method == "invoke-with-response-stream"), do)
         need(method in ("converse", "converse-stream"), "UnknownOperationException", status=404)
         ask = self.read(req.json, model, do)
         ask.stream = method == "converse-stream"
@@ -103,7 +106,35 @@ class Bedrock(Vendor):
         content = self.content(ask, turn)
         if not ask.stream:
             return Whole({"output": {"message": {"role": "assistant", "content": content}}, "stopReason": FINISH[turn.finish], "usage": self.usage(turn.usage), "metrics": {"latencyMs": 7}})
-        return self.stream(turn, content, req.random)
+        return self.damaged(self.stream(turn, content, req.random), do)
+
+    @staticmethod
+    def damaged(stream, do):
+        """A bit of the last message but one is another one."""
+        if "damage" in do:
+            m = bytearray(stream.events[-2])
+            m[-6] ^= 1
+            stream.events[-2] = bytes(m)
+        return stream
+
+    def invoke_claude(self, req, model, do, stream):
+        """Claude in its own language; the last event has AWS's metrics."""
+        need(req.json.get("anthropic_version") == "bedrock-2023-05-31" and "model" not in req.json and "stream" not in req.json, "anthropic_version")
+        text, u = "You said: " + str(req.json["messages"][-1]["content"]), play(Ask(model=model, user="x", turns=1), do).usage
+        usage = {"input_tokens": u.fresh, "cache_read_input_tokens": u.cached, "cache_creation_input_tokens": u.written, "output_tokens": u.output}
+        metrics = {"inputTokenCount": u.fresh, "outputTokenCount": u.output, "cacheReadInputTokenCount": u.cached, "cacheWriteInputTokenCount": u.written}
+        counts = {"x-amzn-bedrock-input-token-count": str(u.fresh), "x-amzn-bedrock-output-token-count": str(u.output), "x-amzn-bedrock-cache-read-input-token-count": str(u.cached), "x-amzn-bedrock-cache-write-input-token-count": str(u.written)}
+        message = {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}
+        if not stream:
+            whole = {**message, "content": [{"type": "text", "text": text}], "stop_reason": "end_turn", "usage": usage}
+            return Whole({"completion": text} if "other" in do else whole, headers=counts)
+        events = [{"type": "message_start", "message": message}, {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}]
+        events += [{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": p}} for p in pieces(text, req.random)]
+        events += [{"type": "content_block_stop", "index": 0}, {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": u.output}}]
+        events += [{"type": "message_stop", **({} if "metricless" in do else {"amazon-bedrock-invocationMetrics": metrics})}]
+        if "other" in do:  # another model's language
+            events = [{"outputText": p, "index": 0} for p in pieces(text, req.random)] + [{"outputText": "", "completionReason": "FINISH", "amazon-bedrock-invocationMetrics": metrics}]
+        return Stream([frame({"bytes": base64.b64encode(json.dumps(e).encode()).decode()}, "chunk") for e in events], last=1 if "other" in do else 2, content_type="application/vnd.amazon.eventstream")
 
     # ------------------------------------------------------------ the request
 

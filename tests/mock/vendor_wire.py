@@ -14,6 +14,7 @@ Behind "--" in a model's name stand words, "-" between them:
     noend        end a stream without its terminal event
     seed5        seed of how a stream is made and split
     whole        no stream, though one was asked for
+    damage       Bedrock: a bit of a message is wrong; other: its model has a language of its own; metricless: no metrics of AWS's
 
 and what the agent does (vendor_agent.play): think, text, quiet, noargs, rounds2, length, filter, refuse, empty. "lax" lets unknown
 members be.

@@ -240,6 +240,35 @@ static void test_failures(void **state)
     buf_free(&b);
 }
 
+/* What is written is what AWS's own would be, and is read again; what does not fit is not begun. */
+static void test_written_exceptions(void **state)
+{
+    (void)state;
+    struct buf h, want, got;
+    struct str payload = STR("{\"message\":\"caf\xc3\xa9\"}");
+    buf_init(&h, 4096);
+    buf_init(&want, 4096);
+    buf_init(&got, 4096);
+    add_text(&h, ":exception-type", "modelStreamErrorException");
+    add_text(&h, ":content-type", "application/json");
+    add_text(&h, ":message-type", "exception");
+    for (int i = 0; i < 2; i++) {
+        add_message(&want, &h, payload.p);
+        assert_int_equal(eventstream_put_exception(&got, STR("modelStreamErrorException"), payload), 0);
+    }
+    assert_int_equal(got.n, want.n);
+    assert_memory_equal(got.p, want.p, got.n);
+    for (size_t room = 0; room < want.n / 2; room++) {
+        char bytes[512];
+        struct buf small = {.p = bytes, .cap = room, .max = room};
+        assert_int_equal(eventstream_put_exception(&small, STR("modelStreamErrorException"), payload), -1);
+        assert_true(small.n <= room);
+    }
+    buf_free(&h);
+    buf_free(&want);
+    buf_free(&got);
+}
+
 /* Any one bit that is wrong is seen, and what came before it is not lost. */
 static void test_every_wrong_bit(void **state)
 {
@@ -382,6 +411,7 @@ int main(void)
         cmocka_unit_test(test_header_types),
         cmocka_unit_test(test_names_are_strings),
         cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_written_exceptions),
         cmocka_unit_test(test_every_wrong_bit),
         cmocka_unit_test(test_wrong_lengths),
         cmocka_unit_test(test_wrong_prelude_is_seen_at_once),

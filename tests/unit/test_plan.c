@@ -53,7 +53,9 @@ static void targets(void **state)
         {"POST /one/model/maker.dear-v1:0/invoke", "any", "any", NULL, 403},
         {"POST /one/openai/Deployments/dear/chat/completions", "any", "any", NULL, 403},
         {"POST /one/v1beta/models/any:generateContent", "any", "any", "any", 0},
-        {"POST /one/model/maker.cheap-v1:0/invoke", "", "maker.cheap-v1:0", "", 0},
+        {"POST /one/model/maker.cheap-v1:0/invoke", "", "maker.cheap-v1:0", "maker.cheap-v1:0", 0},
+        {"POST /one/model/maker.cheap-v1%3A0/converse", "", NULL, "maker.cheap-v1:0", 0},
+        {"POST /one/v1/things", "", NULL, "", 0},
         {"GET /one/v1/engines/any", "", "any", NULL, 403},
         {"GET /three/v1/x", "", NULL, NULL, 404},
     };
