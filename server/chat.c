@@ -247,8 +247,10 @@ static void results_first(struct chat_request *c, size_t turn, const struct call
     struct chat_part *parts = arena_alloc(a, n * sizeof(*parts));
     memcpy(parts, m->parts, n * sizeof(*parts));
     qsort(order, n, sizeof(*order), by_rank);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         m->parts[i] = parts[order[i].at];
+        m->parts[i].cache_control = parts[i].cache_control; /* a mark means all up to its place */
+    }
 }
 
 /* Callers may count their calls anew in each turn; most providers want an id only once. The first keeps its

@@ -391,9 +391,17 @@ static void part_results(struct bedrock_body *b, const struct chat_message *m, s
 static int write_message(struct bedrock_body *b, const struct chat_message *m, bool last)
 {
     enum chat_role role = m->role == CHAT_ASSISTANT ? CHAT_ASSISTANT : CHAT_USER;
+    struct str held = STR_NULL; /* a result's mark: nothing may stand between results */
     for (size_t i = 0; i < m->n_parts; i++) {
+        struct chat_part p = m->parts[i];
+        bool more = p.kind == PART_TOOL_RESULT && i + 1 < m->n_parts && p.kind == m->parts[i + 1].kind;
+        if (p.cache_control.n == 0)
+            p.cache_control = held;
+        held = more ? p.cache_control : STR_NULL;
+        if (more)
+            p.cache_control = STR_NULL;
         part_results(b, m, i);
-        if (write_part(b, role, &m->parts[i], last && i + 1 == m->n_parts) != 0)
+        if (write_part(b, role, &p, last && i + 1 == m->n_parts) != 0)
             return -1;
     }
     /* what the user left empty stays his turn; the model's is left out */

@@ -426,6 +426,20 @@ def test_an_agent_for_claude_works_with_others(gw, key, vendors, model):
     assert '"find"' in sent and '"later"' not in sent, "a tool that waits is not told"
 
 
+@pytest.mark.parametrize("model", BEDROCK)
+@pytest.mark.parametrize("marked", (0, 1))
+def test_marked_results_in_another_order(gw, key, vendors, model, marked):
+    """Agents put the mark on the last result, whichever that is."""
+    calls = {"role": "assistant", "content": [{"type": "tool_use", "id": f"toolu_{i}", "name": "find", "input": {}} for i in range(2)]}
+    back = [{"type": "tool_result", "tool_use_id": f"toolu_{i}", "content": f"r{i}"} for i in (1, 0)]
+    back[marked]["cache_control"] = {"type": "ephemeral"}
+    body = agent_body(model, messages=[{"role": "user", "content": "hi"}, calls, {"role": "user", "content": back}], thinking=None, output_config=None)
+    a = agent_asks(gw, key, body)
+    assert a.status == 200 and "find=r0, find=r1" in a.json()["content"][-1]["text"], a.body
+    sent = json.loads(vendors.seen[-1].body)["messages"][-1]["content"]
+    assert [list(b)[0] for b in sent] == ["toolResult", "toolResult", "cachePoint"]
+
+
 def test_an_agent_s_betas_at_vertex(gw, key, vendors):
     """Which refuses all that it does not know; where tokens are counted, any."""
     messages = [{"role": "user", "content": "hi"}]

@@ -277,7 +277,7 @@ class Anthropic(Vendor):
         return out
 
     def message(self, ask, turn, content, **kw):
-        return {"id": "msg_up1", "type": "message", "role": "assistant", "model": ask.model, "content": content, "stop_reason": None, "stop_sequence": None, "usage": self.usage(turn.usage), "x_new_member": [1], **kw}
+        return {"id": f"msg_up{ask.rounds + 1}", "type": "message", "role": "assistant", "model": ask.model, "content": content, "stop_reason": None, "stop_sequence": None, "usage": self.usage(turn.usage), "x_new_member": [1], **kw}
 
     def messages(self, req, do):
         ask = self.read(req.json, do)
