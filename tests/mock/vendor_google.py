@@ -20,7 +20,7 @@ CONFIG = set(
 OPENAPI = set("type format title description nullable enum maxItems minItems properties required minProperties maxProperties minLength maxLength pattern example anyOf propertyOrdering default items minimum maximum".split())
 STATUS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED"}
 FINISH = {"stop": "STOP", "tools": "STOP", "length": "MAX_TOKENS", "filter": "SAFETY", "refusal": "PROHIBITED_CONTENT"}
-PLACEHOLDER = "skip_thought_signature_validator"  # base64 as it stands
+PLACEHOLDER = ("skip_thought_signature_validator", "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=")  # SDKs that know bytes encode it
 
 
 def camel(name):
@@ -190,7 +190,7 @@ class Gemini(Vendor):
         need((role == "user") or kind != "functionResponse", f"{where}: functionResponse of a model")
         if "thoughtSignature" in p:
             what = json.dumps(p["functionCall"].get("args") or {}, sort_keys=True) if kind == "functionCall" else "a text"
-            if p["thoughtSignature"] != PLACEHOLDER:
+            if p["thoughtSignature"] not in PLACEHOLDER:
                 check_signature("google", what, p["thoughtSignature"].replace("-", "+").replace("_", "/"))
         if kind == "inlineData":
             only(p[kind], {"mimeType", "data"}, where)
