@@ -1,5 +1,8 @@
 /* Which endpoint a method and path mean: one table of exact paths and prefixes.
  *
+ * SDKs disagree on whether a base URL ends with the version, and people give it either way, or with a slash
+ * at its end: a version that stands there twice, or not at all, is understood all the same.
+ *
  * The path is compared as it was sent. What could be read as another path by another parser (dot segments,
  * empty segments, encoded slashes, dots, backslashes or NULs) never matches, so that the part which is passed
  * through to a provider names exactly what was checked here. Run by workers only. */
@@ -19,29 +22,30 @@ enum {
 enum shape { EXACT, BELOW /* the prefix itself, or more segments */, UNDER /* at least one more segment */ };
 
 static const struct route {
-    struct str path;
+    struct str path; /* behind the version */
     enum shape shape;
     unsigned methods;
     enum endpoint endpoint;
     const char *allow;
 } routes[] = {
-    {STR("/v1/chat/completions"), EXACT, M_POST, EP_CHAT, "POST"},
-    {STR("/v1/completions"), EXACT, M_POST, EP_COMPLETIONS, "POST"},
-    {STR("/v1/embeddings"), EXACT, M_POST, EP_EMBEDDINGS, "POST"},
-    {STR("/v1/responses"), EXACT, M_POST, EP_RESPONSES, "POST"},
-    {STR("/v1/responses"), UNDER, M_GET | M_POST | M_DELETE, EP_RESPONSES, "GET, POST, DELETE"},
-    {STR("/v1/messages"), EXACT, M_POST, EP_MESSAGES, "POST"},
-    {STR("/v1/messages/count_tokens"), EXACT, M_POST, EP_COUNT_TOKENS, "POST"},
-    {STR("/v1beta/models"), EXACT, M_GET, EP_MODELS, "GET"},
-    {STR("/v1beta/models"), UNDER, M_GET, EP_MODEL, "GET"},
-    {STR("/v1/models"), EXACT, M_GET, EP_MODELS, "GET"},
-    {STR("/v1/models"), UNDER, M_GET, EP_MODEL, "GET"},
-    {STR("/v1/moderations"), EXACT, M_POST, EP_MODERATIONS, "POST"},
-    {STR("/v1/images"), UNDER, M_POST, EP_IMAGES, "POST"},
-    {STR("/v1/audio"), UNDER, M_POST, EP_AUDIO, "POST"},
-    {STR("/v1/rerank"), EXACT, M_POST, EP_RERANK, "POST"},
-    {STR("/v1/files"), BELOW, M_GET | M_POST | M_DELETE, EP_FILES, "GET, POST, DELETE"},
-    {STR("/v1/batches"), BELOW, M_GET | M_POST, EP_BATCHES, "GET, POST"},
+    {STR("/chat/completions"), EXACT, M_POST, EP_CHAT, "POST"},
+    {STR("/completions"), EXACT, M_POST, EP_COMPLETIONS, "POST"},
+    {STR("/embeddings"), EXACT, M_POST, EP_EMBEDDINGS, "POST"},
+    {STR("/responses"), EXACT, M_POST, EP_RESPONSES, "POST"},
+    {STR("/responses"), UNDER, M_GET | M_POST | M_DELETE, EP_RESPONSES, "GET, POST, DELETE"},
+    {STR("/messages"), EXACT, M_POST, EP_MESSAGES, "POST"},
+    {STR("/messages/count_tokens"), EXACT, M_POST, EP_COUNT_TOKENS, "POST"},
+    {STR("/models"), EXACT, M_GET | M_HEAD, EP_MODELS, "GET, HEAD"},
+    {STR("/models"), UNDER, M_GET | M_HEAD, EP_MODEL, "GET, HEAD"},
+    {STR("/moderations"), EXACT, M_POST, EP_MODERATIONS, "POST"},
+    {STR("/images"), UNDER, M_POST, EP_IMAGES, "POST"},
+    {STR("/audio"), UNDER, M_POST, EP_AUDIO, "POST"},
+    {STR("/rerank"), EXACT, M_POST, EP_RERANK, "POST"},
+    {STR("/files"), BELOW, M_GET | M_POST | M_DELETE, EP_FILES, "GET, POST, DELETE"},
+    {STR("/batches"), BELOW, M_GET | M_POST, EP_BATCHES, "GET, POST"},
+};
+
+static const struct route open_routes[] = {
     {STR("/healthz"), EXACT, M_GET | M_HEAD, EP_HEALTHZ, "GET, HEAD"},
     {STR("/readyz"), EXACT, M_GET | M_HEAD, EP_READYZ, "GET, HEAD"},
 };
@@ -105,8 +109,9 @@ static const struct method {
 /* True: the path is one of them, known or not. */
 static bool match_google(struct endpoint_match *m, unsigned method, struct str path)
 {
-    static const struct str prefixes[] = {STR("/v1beta/models/"), STR("/v1/models/")};
-    for (size_t i = 0; i < 2; i++) {
+    static const struct str prefixes[] = {STR("/v1beta/models/"), STR("/v1/models/"), STR("/v1alpha/models/"),
+                                          STR("/models/")};
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
         const char *colon = str_starts(path, prefixes[i]) ? memrchr(path.p, ':', path.n) : NULL;
         struct str verb = {colon ? colon + 1 : NULL, colon ? path.n - (size_t)(colon + 1 - path.p) : 0};
         size_t from = prefixes[i].n;
@@ -140,13 +145,85 @@ static bool route_matches(const struct route *t, struct str path)
     return t->shape != EXACT && path.p[t->path.n] == '/' && more > 1;
 }
 
+/* ---- versions */
+
+enum family { BARE, V1, GOOGLE_S };
+
+static const struct door {
+    struct str prefix;
+    enum family family;
+} doors[] = {
+    {STR("/v1beta/openai"), V1}, /* Google's own for OpenAI's SDKs */
+    {STR("/v1beta"), GOOGLE_S},
+    {STR("/v1alpha"), GOOGLE_S},
+    {STR("/v1"), V1},
+};
+
+static struct str behind(struct str s, size_t n)
+{
+    return (struct str){s.p + n, s.n - n};
+}
+
+/* NULL: there is no version in front. */
+static const struct door *door_of(struct str path)
+{
+    for (size_t i = 0; i < sizeof(doors) / sizeof(doors[0]); i++)
+        if (str_starts(path, doors[i].prefix) && path.n > doors[i].prefix.n &&
+            path.p[doors[i].prefix.n] == '/')
+            return &doors[i];
+    return NULL;
+}
+
+/* "//x" is "/x": somebody's base URL ends with a slash. Only where a path of ours begins. */
+static struct str one_slash(struct str path)
+{
+    return str_starts(path, STR("//")) ? behind(path, 1) : path;
+}
+
+/* Without a slash at its end, and with the last of several versions only: an SDK's own stands behind the base
+ * URL's. */
+static struct str plain(struct str path)
+{
+    const struct door *first;
+    path = one_slash(path);
+    if (path.n > 1 && path.p[path.n - 1] == '/')
+        path.n--;
+    while ((first = door_of(path)) && door_of(behind(path, first->prefix.n)))
+        path = behind(path, first->prefix.n);
+    return path;
+}
+
+/* "/openai/deployments/NAME" in front, as Azure's SDKs have it: its length. The body names the model, too. */
+static size_t azure_prefix(struct str path)
+{
+    static const struct str fixed = STR("/openai/deployments/");
+    const char *end = str_starts(path, fixed) ? memchr(path.p + fixed.n, '/', path.n - fixed.n) : NULL;
+    size_t n = end ? (size_t)(end - path.p) : 0;
+    return n > fixed.n && !path_ambiguous((struct str){path.p, n}) ? n : 0;
+}
+
+/* Where it stands among the routes, and which of them it may mean. */
+static struct str versionless(struct str path, enum family *family)
+{
+    const struct door *d = door_of(path);
+    *family = d ? d->family : BARE;
+    return d ? one_slash(behind(path, d->prefix.n)) : behind(path, azure_prefix(path));
+}
+
+static bool is_among(const struct route *t, enum family family)
+{
+    if (family == GOOGLE_S)
+        return t->endpoint == EP_MODELS || t->endpoint == EP_MODEL;
+    return family == V1 || t->shape == EXACT; /* what is not exact could be a provider's name */
+}
+
 static enum dialect dialect_of(struct str path)
 {
-    if (str_starts(path, STR("/v1/messages")))
-        return DIALECT_ANTHROPIC;
-    if (str_starts(path, STR("/v1beta/")))
+    enum family family;
+    struct str tail = versionless(path, &family);
+    if (family == GOOGLE_S)
         return DIALECT_GOOGLE;
-    return DIALECT_OPENAI;
+    return str_starts(tail, STR("/messages")) ? DIALECT_ANTHROPIC : DIALECT_OPENAI;
 }
 
 /* "/{provider}/rest", the first segment being none of ours. Whether that provider exists is the plan's
@@ -155,7 +232,7 @@ static void match_native(struct endpoint_match *m, unsigned method, struct str p
 {
     struct str rest = {path.p + 1, path.n - 1}, name;
     if (!str_split(&rest, '/', &name) || name.n == 0 || rest.n == 0 || str_eq(name, STR("v1")) ||
-        str_eq(name, STR("v1beta")))
+        str_eq(name, STR("v1beta")) || str_eq(name, STR("v1alpha")))
         return;
     m->allow = "GET, POST, PUT, PATCH, DELETE";
     m->wrong_method = !(method & (M_GET | M_POST | M_PUT | M_PATCH | M_DELETE));
@@ -167,32 +244,42 @@ static void match_native(struct endpoint_match *m, unsigned method, struct str p
     m->dialect = dialect_of(m->rest);
 }
 
+/* True: it is the route's path; the method may be wrong. */
+static bool take_route(struct endpoint_match *m, const struct route *t, unsigned method, struct str tail)
+{
+    if (!route_matches(t, tail))
+        return false;
+    m->wrong_method = !(method & t->methods);
+    if (m->wrong_method)
+        m->allow = t->allow;
+    else {
+        m->endpoint = t->endpoint;
+        m->rest = t->endpoint == EP_MODEL ? behind(tail, t->path.n + 1) : tail;
+    }
+    return true;
+}
+
 struct endpoint_match endpoint_match(struct str method, struct str path)
 {
-    struct endpoint_match m = {.endpoint = EP_NONE, .dialect = dialect_of(path)};
-    if (path_ambiguous(path))
-        return m;
+    struct str known = plain(path);
+    struct endpoint_match m = {.endpoint = EP_NONE, .dialect = dialect_of(known)};
+    enum family family;
+    struct str tail = versionless(known, &family);
     unsigned bit = method_bit(method);
-    if (match_google(&m, bit, path))
+    if (path_ambiguous(tail))
         return m;
-    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
-        const struct route *t = &routes[i];
-        if (!route_matches(t, path))
-            continue;
-        if (!(bit & t->methods)) {
-            m.wrong_method = true;
-            m.allow = t->allow;
+    if (!path_ambiguous(known) && match_google(&m, bit, known))
+        return m;
+    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
+        if (is_among(&routes[i], family) && take_route(&m, &routes[i], bit, tail))
+            return m;
+    for (size_t i = 0; i < sizeof(open_routes) / sizeof(open_routes[0]); i++)
+        if (take_route(&m, &open_routes[i], bit, path)) {
+            m.rest = STR_NULL;
             return m;
         }
-        m.endpoint = t->endpoint;
-        size_t skip = t->endpoint == EP_MODEL            ? t->path.n + 1
-                      : str_starts(path, STR("/v1beta")) ? strlen("/v1beta")
-                                                         : strlen("/v1");
-        if (t->endpoint != EP_HEALTHZ && t->endpoint != EP_READYZ)
-            m.rest = (struct str){path.p + skip, path.n - skip};
-        return m;
-    }
-    match_native(&m, bit, path);
+    if (!path_ambiguous(path))
+        match_native(&m, bit, path);
     return m;
 }
 

@@ -20,7 +20,8 @@ struct endpoint_match {
     const char *allow;   /* … but with these ("GET, POST") */
 };
 
-/* EP_NONE: 404 (or 405 with wrong_method). Paths with "..", "//", "%2f" or "%00" never match. */
+/* EP_NONE: 404 (or 405 with wrong_method). Paths with "..", "%2f" or "%00", or with "//" elsewhere
+ * than where a base URL may have ended, never match. */
 struct endpoint_match endpoint_match(struct str method, struct str path);
 /* Its answers tell token counts. */
 bool endpoint_is_metered(enum endpoint e);

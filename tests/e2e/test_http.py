@@ -149,7 +149,21 @@ def test_split_anywhere(gw):
         s.close()
 
 
-@pytest.mark.parametrize("path", ["/v1/../v1/models", "/v1//models", "/mock/%2e%2e/x", "/mock/a/../../b", "/v1/files/%2f%2f", "/v1/models/a%00b"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions/", "/v1/v1/chat/completions", "//v1/chat/completions", "/v1//chat/completions", "/chat/completions", "/v1beta/openai/chat/completions", "/openai/deployments/m/chat/completions?api-version=2024-10-21"])
+def test_base_urls_with_a_version_or_without(gw, path):
+    a = gw.request("POST", path, {"model": "m", "messages": [{"role": "user", "content": "hi"}]}, key=gw.make_key()["key"])
+    assert a.status == 200 and a.json()["choices"], a.body
+
+
+def test_head_of_what_can_be_got(gw):
+    key = gw.make_key()["key"]
+    whole = gw.request("GET", "/v1/models", key=key)
+    head = gw.request("HEAD", "/v1/models", key=key)
+    assert (head.status, head.headers["content-length"], head.body) == (200, whole.headers["content-length"], b"")
+    assert gw.request("HEAD", "/v1/models").status == 401
+
+
+@pytest.mark.parametrize("path", ["/v1/../v1/models", "/v1/files//x", "/v1///models", "/mock/%2e%2e/x", "/mock/a/../../b", "/v1/files/%2f%2f", "/v1/models/a%00b"])
 def test_paths_that_mean_two_things(gw, upstream, path):
     key = gw.make_key()["key"]
     before = upstream.requests

@@ -11,10 +11,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct endpoint_match m = endpoint_match(method, path);
     if (m.endpoint == EP_NONE)
         return 0;
-    static const char *const never[] = {"..", "//", "/./", "%2f", "%2F", "%00", "%2e", "%2E", "\\"};
+    static const char *const never[] = {"..", "/./", "%2f", "%2F", "%00", "%2e", "%2E", "\\"};
     for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
         CHECK(!str_has(path, never[i]));
-    CHECK(m.rest.n == 0 || (fuzz_within(m.rest, path) && m.rest.p + m.rest.n == path.p + path.n));
+    CHECK(!str_has(m.rest, "//")); /* but in front of it, where a base URL ended with a slash */
+    struct str known = path;
+    if (m.endpoint != EP_NATIVE && path.n > 1 && path.p[path.n - 1] == '/')
+        known.n--;
+    CHECK(m.rest.n == 0 || (fuzz_within(m.rest, path) && m.rest.p + m.rest.n == known.p + known.n));
     CHECK(!m.wrong_method && (m.endpoint == EP_NATIVE) == (m.provider.n > 0));
     return 0;
 }
