@@ -10,7 +10,7 @@ enum place { AT_BEGIN, AT_FIRST /* or the end */, AT_COMMA /* or the end */, AT_
 void json_array_init(struct json_array_reader *r)
 {
     *r = (struct json_array_reader){0};
-    buf_init(&r->in, MAX_ARRAY_ELEMENT + MAX_SSE_EVENT);
+    buf_init(&r->in, MAX_ARRAY_ELEMENT + MAX_STREAM_READ);
 }
 
 void json_array_free(struct json_array_reader *r)

@@ -25,7 +25,7 @@ struct json_array_element {
 
 void json_array_init(struct json_array_reader *r);
 void json_array_free(struct json_array_reader *r);
-/* Takes over a copy of the bytes, at most MAX_SSE_EVENT at a time, once json_array_next has returned 0. -1:
+/* Takes over a copy of the bytes, at most MAX_STREAM_READ at a time, once json_array_next has returned 0. -1:
  * it is broken, or holds more than MAX_ARRAY_ELEMENT. */
 int json_array_feed(struct json_array_reader *r, struct str bytes);
 /* 1: *e is the next element, or the end, valid until the next feed. 0: more bytes are needed. -1: broken.

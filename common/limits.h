@@ -10,7 +10,8 @@ enum {
     MAX_BODY = 512 * 1024 * 1024,   /* hard bound of http.max_body */
     MAX_READY_BODY = 64 * 1024,     /* a body up to this is awaited by the acceptor, in the socket */
     MAX_JSON_DEPTH = 128,           /* schemas and tools' arguments are nested deeper than one would think */
-    MAX_SSE_EVENT = 1024 * 1024,
+    MAX_SSE_EVENT = 16 * 1024 * 1024,           /* a picture comes whole in one */
+    MAX_STREAM_READ = 1024 * 1024,              /* of a stream, taken in at once */
     MAX_EVENTSTREAM_MESSAGE = 16 * 1024 * 1024, /* AWS's own bound of one; an image comes whole in one */
     MAX_ARRAY_ELEMENT = 16 * 1024 * 1024,       /* of a streamed JSON array; a picture comes whole in one */
     MAX_ANSWER = 64 * 1024 * 1024, /* an answer that has to be held whole (never a passed-through one) */

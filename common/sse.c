@@ -20,7 +20,7 @@ enum place {
 };
 
 /* `in` also holds what was fed behind the event that is being read. */
-enum { MAX_FED = 2 * MAX_SSE_EVENT };
+enum { MAX_FED = MAX_SSE_EVENT + MAX_STREAM_READ };
 
 void sse_init(struct sse_reader *r)
 {

@@ -7,7 +7,7 @@
 #include "str.h"
 
 struct sse_reader {
-    struct buf in; /* bytes fed; bounded by twice MAX_SSE_EVENT */
+    struct buf in; /* bytes fed; bounded by MAX_SSE_EVENT + MAX_STREAM_READ */
     struct buf data;
     size_t seen;    /* bytes at the front of `in` that returned events cover, dropped by the next feed */
     size_t scanned; /* bytes of `in` already searched for the present event's end */
@@ -27,7 +27,7 @@ struct sse_event {
 
 void sse_init(struct sse_reader *r);
 void sse_free(struct sse_reader *r);
-/* Takes over a copy of the bytes, at most MAX_SSE_EVENT at a time, once sse_next has returned 0. -1: an event
+/* Takes over a copy of the bytes, at most MAX_STREAM_READ at a time, once sse_next has returned 0. -1: an event
  * is larger than MAX_SSE_EVENT; that stays so, and counts as pending. */
 int sse_feed(struct sse_reader *r, struct str bytes);
 /* 1: *ev is the next event, valid until the next call. 0: more bytes are needed. */

@@ -15,7 +15,7 @@ struct frames {
 /* Takes no memory yet; frames_free gives back what reading takes. */
 void frames_init(struct frames *f, enum framing_kind kind);
 void frames_free(struct frames *f);
-/* At most MAX_SSE_EVENT bytes at a time, once frames_next has returned 0. -1: a frame is too large. */
+/* At most MAX_STREAM_READ bytes at a time, once frames_next has returned 0. -1: a frame is too large. */
 int frames_feed(struct frames *f, struct str bytes);
 /* 1: *out is the next frame, valid until the next call; 0: more bytes are needed; -1: what came is no frame.
  */

@@ -27,7 +27,7 @@ struct passed {
 
 void passed_init(struct passed *p, enum passed_kind kind);
 void passed_free(struct passed *p);
-/* What one read brought (at most MAX_SSE_EVENT), once passed_next has returned 0. -1: as passed_next. */
+/* What one read brought (at most MAX_STREAM_READ), once passed_next has returned 0. -1: as passed_next. */
 int passed_feed(struct passed *p, struct str bytes);
 /* 1: *e is the next event, valid until the next feed (of SSE: until the next call; its raw bytes until the
  * next feed). 0: more bytes are needed. -1: they are no such stream, or an event is too large. */

@@ -332,7 +332,7 @@ static enum step relay_by_its_beginning(struct attempt *a, bool array)
     char first = 0;
     enum step step;
     enum upstream_result res;
-    buf_init(&held, MAX_SSE_EVENT);
+    buf_init(&held, MAX_STREAM_READ);
     while ((res = upstream_read(a->up, &data, &err)) == UPSTREAM_OK && buf_add(&held, data) == 0)
         if (first_byte(data, &first))
             break;

@@ -492,7 +492,7 @@ static void take_bytes(struct stream_join *j, struct str bytes)
 {
     struct sse_event ev;
     while (bytes.n > 0 && !j->failed) {
-        size_t n = bytes.n < MAX_SSE_EVENT / 2 ? bytes.n : MAX_SSE_EVENT / 2;
+        size_t n = bytes.n < MAX_STREAM_READ ? bytes.n : MAX_STREAM_READ;
         if (sse_feed(&j->sse, (struct str){bytes.p, n}) != 0)
             give_up(j);
         bytes.p += n, bytes.n -= n;

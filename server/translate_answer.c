@@ -409,7 +409,7 @@ static enum frame_result take(struct translated *t, struct str data, bool *broke
     enum frame_result res = FRAME_MORE;
     int got = 0;
     while (data.n > 0 && res == FRAME_MORE && got >= 0) {
-        size_t n = data.n < MAX_SSE_EVENT / 2 ? data.n : MAX_SSE_EVENT / 2;
+        size_t n = data.n < MAX_STREAM_READ ? data.n : MAX_STREAM_READ;
         if (frames_feed(&t->frames, (struct str){data.p, n}) != 0)
             got = -1;
         data.p += n, data.n -= n;

@@ -756,6 +756,15 @@ def test_answers_that_are_none(gw, key, model, dialect, word):
         assert message == "made to fail in disguise"
 
 
+@dialects
+@pytest.mark.parametrize("model", ("gpt-4o", "gpt-4.1", "claude-sonnet-4-5", "gemini-2.5-flash", BEDROCK[1], "command-a-03-2025"))
+def test_large_events(gw, key, model, dialect):
+    """As those that hold a picture."""
+    c = CALLERS[dialect]
+    got = c.ask(gw, key, c.body(f"{model}--seed3", [user("0123456789" * 600000)]), True, timeout=60)
+    assert got.ended and got.text.startswith("You said: 0123456789") and got.text.count("0123456789") == 600000
+
+
 # ---------------------------------------------------------------- streams that break
 
 BREAKS = ("cut4", "midway4", "noend")

@@ -200,9 +200,10 @@ class Vendors:
     async def _send(req, writer, data):
         """In pieces, cut anywhere."""
         req.sent += data
-        while data:
-            n = req.random.choice((1, 2, 3, 7, 20, 60, 150, 400, 1000))
-            piece, data = data[:n], data[n:]
+        start = 0
+        while start < len(data):
+            n = req.random.choice((1, 2, 3, 7, 20, 60, 150, 400, 1000)) if len(data) - start < 100000 else 50000
+            piece, start = data[start : start + n], start + n
             writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
             await writer.drain()
             if req.random.random() < 0.3:

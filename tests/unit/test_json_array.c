@@ -105,7 +105,7 @@ static void too_large(void **state)
     (void)state;
     struct json_array_reader r;
     struct json_array_element e;
-    const size_t piece = MAX_SSE_EVENT;
+    const size_t piece = MAX_STREAM_READ;
     char *filler = malloc(piece);
     assert_non_null(filler);
     memset(filler, 'x', piece);

@@ -234,7 +234,7 @@ static bool passes(size_t n, size_t piece)
 static void bounds_an_event(void **state)
 {
     (void)state;
-    static const size_t pieces[] = {1000, 16384, 65536, MAX_SSE_EVENT};
+    static const size_t pieces[] = {1000, 16384, 65536, MAX_STREAM_READ};
     for (size_t i = 0; i < COUNT(pieces); i++) {
         assert_true(passes(MAX_SSE_EVENT, pieces[i]));
         assert_false(passes(MAX_SSE_EVENT + 1, pieces[i]));
@@ -248,7 +248,7 @@ static void reads_many_at_once(void **state)
     (void)state;
     struct sse_reader r;
     struct sse_event ev;
-    static char text[MAX_SSE_EVENT];
+    static char text[MAX_STREAM_READ];
     size_t n = 0, count = 0;
     while (n + 20 < sizeof(text))
         n += (size_t)snprintf(text + n, sizeof(text) - n, "data: %06zu\n\n", count++);
@@ -285,7 +285,7 @@ static void is_linear(void **state)
     assert_int_equal(sse_next(&r, &ev), 1);
     assert_int_equal(ev.data.n, 1000000);
 
-    size_t n = MAX_SSE_EVENT / 2;
+    size_t n = MAX_STREAM_READ / 2;
     char *text = malloc(n);
     assert_non_null(text);
     for (size_t i = 0; i < n; i++)
