@@ -123,13 +123,25 @@ static int64_t retry_after_ms(const struct attempt *a)
     return 0;
 }
 
-/* True: the body is the error object of the dialect that the client speaks, and may be shown. */
+/* True: the body is the error object of the dialect that the client speaks, and may be shown. A native call's
+ * client speaks its provider's, whatever its errors look like. */
 static bool passable(const struct attempt *a, struct str body)
 {
     static const char *const paths[] = {"error"};
     struct json_value v;
-    return !a->translates && a->head->status >= 400 && !relay_shows_secret(a, body) &&
-           json_scan(body, paths, 1, &v, NULL) == 0 && v.type == JSON_OBJECT;
+    if (a->translates || a->head->status < 400 || relay_shows_secret(a, body))
+        return false;
+    if (a->r->match.endpoint == EP_NATIVE)
+        return json_validate(body, NULL) == 0;
+    return json_scan(body, paths, 1, &v, NULL) == 0 && v.type == JSON_OBJECT;
+}
+
+/* AWS names the kind of its errors here only. */
+static void pass_error_type(const struct attempt *a)
+{
+    struct str type;
+    if (http_find(a->head, "x-amzn-errortype", &type) && type.n <= 200)
+        answer_header(a->r, "x-amzn-errortype", type);
 }
 
 static void headers_of_retry(struct request *r, int64_t ms)
@@ -214,8 +226,10 @@ static enum step tell_error(struct attempt *a, struct str body)
     if (passable(a, body)) {
         a->dialect->read_error(r, a->head->status, a->head, body, &f); /* some tell it in the body */
         int64_t ms = f.retry_after_ms > 0 ? f.retry_after_ms : retry_after_ms(a);
-        int status =
-            r->dialect == DIALECT_OPENAI ? status_for(a->head->status) : passed_status(a->head->status);
+        bool mapped = r->dialect == DIALECT_OPENAI && r->match.endpoint != EP_NATIVE;
+        int status = mapped ? status_for(a->head->status) : passed_status(a->head->status);
+        if (r->match.endpoint == EP_NATIVE)
+            pass_error_type(a);
         if (ms > 0 || status == 429 || status == 503)
             headers_of_retry(r, ms > 0 ? ms : 1000);
         return answer_whole(r, status, "application/json", body);

@@ -167,9 +167,10 @@ struct stream_event anthropic_read_event(struct request *r, const struct sse_eve
     struct str type = event_type(ev);
     if (str_eq(type, STR("content_block_delta")) || str_eq(type, STR("content_block_start")))
         e.text_bytes = delta_bytes(ev->data);
-    else if (str_eq(type, STR("message_start")))
+    else if (str_eq(type, STR("message_start"))) {
         meter_start(r, ev->data);
-    else if (str_eq(type, STR("message_delta")))
+        e.begun = true;
+    } else if (str_eq(type, STR("message_delta")))
         e.usage = meter_end(r, ev->data);
     else if (str_eq(type, STR("message_stop")))
         e.last = true;

@@ -128,6 +128,7 @@ static struct stream_event read_event(struct request *r, const struct sse_event 
         return e;
     for (int i = TEXT; i <= PLAN; i++)
         e.text_bytes += v[i].type == JSON_STRING ? (uint32_t)v[i].raw.n - 2 : 0;
+    e.begun = str_eq(v[TYPE].raw, STR("\"message-start\""));
     e.error = str_eq(v[TYPE].raw, STR("\"error\"")) || str_eq(ev->name, STR("error"));
     e.finished = str_eq(v[TYPE].raw, STR("\"message-end\""));
     if (e.finished && cohere_usage(v[USAGE], &r->tokens)) {

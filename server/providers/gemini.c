@@ -302,6 +302,7 @@ struct stream_event gemini_read_event(struct request *r, const struct sse_event 
     if (!ev->has_data || ev->data.n == 0)
         return e;
     e.text_bytes = text_bytes(ev->data);
+    e.begun = e.text_bytes > 0;
     bool ends = str_has(ev->data, "\"finishReason\"") || str_has(ev->data, "\"promptFeedback\"");
     if (!ends && !str_has(ev->data, "\"usageMetadata\"") && !str_has(ev->data, "\"error\""))
         return e;

@@ -32,7 +32,7 @@ struct stream_event {
     bool usage;            /* r->tokens was set from it */
     bool usage_only;       /* nothing else is in it: kept from a client that did not ask for usage */
     bool error;            /* an error event midway */
-    bool begun;            /* AWS's: from here on it is whole only once it has finished */
+    bool begun;            /* from here on it is whole only once it has finished, a native call's, too */
     bool finished;         /* the answer is whole though no terminal event came: the end may come now */
     struct str null_usage; /* the member "usage":null and its comma, within the event's data; empty: none */
     struct str instead;    /* whole event (arena memory) to be sent in its place; empty: as it is */

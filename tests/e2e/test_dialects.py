@@ -628,6 +628,46 @@ def test_native_event_stream_that_fails_at_once(gw, key):
     assert row["status"] == 429 and row["tokens"]["input"] == 0
 
 
+CHAT = {"messages": [{"role": "user", "content": "hi – 東京"}]}
+NATIVE = {
+    "anthropic": ("claude-sonnet-4-5", "v1/messages", {"max_tokens": 100, **CHAT}),
+    "gemini": ("gemini-2.5-flash", "v1beta/models/{}:streamGenerateContent?alt=sse", {"contents": [{"role": "user", "parts": [{"text": "hi – 東京"}]}]}),
+    "cohere": ("command-a-03-2025", "v2/chat", CHAT),
+    "mistral": ("mistral-large", "v1/chat/completions", CHAT),
+    "bedrock": (BEDROCK[0], "model/{}/converse", CONVERSE),
+}
+
+
+def native(gw, key, provider, words, **more):
+    model, path, body = NATIVE[provider]
+    model += f"--{words}"
+    named = {} if "{}" in path else {"model": model}
+    return asked(gw, f"/{provider}/{path.format(urllib.parse.quote(model, safe=''))}", {**body, **named, **more}, {"authorization": f"Bearer {key}"})
+
+
+@pytest.mark.parametrize("provider", ("anthropic", "gemini", "cohere"))
+def test_native_streams_without_their_end(gw, key, vendors, provider):
+    more = {} if provider == "gemini" else {"stream": True}
+    a = native(gw, key, provider, "seed3", **more)
+    assert a.status == 200 and not a.cut and a.body == bytes(vendors.seen[-1].sent)
+    a = native(gw, key, provider, "seed3-noend", **more)
+    sent = bytes(vendors.seen[-1].sent)
+    assert a.status == 200 and a.cut and a.body.startswith(sent) and b"before the end of its answer" in a.body[len(sent) :]
+    assert "cut" in row_of(gw, a)["flags"]
+
+
+@pytest.mark.parametrize("status", (400, 404, 429, 500, 503, 529))
+@pytest.mark.parametrize("provider", NATIVE)
+def test_native_errors_pass(gw, key, vendors, provider, status):
+    """In the provider's own words and status: its own SDK reads them."""
+    a = native(gw, key, provider, f"status{status}")
+    assert a.status == status and a.body == bytes(vendors.seen[-1].sent)
+    if provider == "bedrock" and status == 429:
+        assert a.headers["x-amzn-errortype"].startswith("ThrottlingException:")
+    a = native(gw, key, provider, "leak400")
+    assert a.status == 400 and not [s for s in vendors.secrets() if s in a.body.decode()]
+
+
 @pytest.mark.parametrize("model", ("gpt-4o", "gemini-2.5-flash"))
 def test_several_answers(gw, key, model):
     c = CALLERS["chat"]
