@@ -27,8 +27,8 @@ struct sse_event {
 
 void sse_init(struct sse_reader *r);
 void sse_free(struct sse_reader *r);
-/* Takes over a copy of the bytes, at most MAX_STREAM_READ at a time, once sse_next has returned 0. -1: an event
- * is larger than MAX_SSE_EVENT; that stays so, and counts as pending. */
+/* Takes over a copy of the bytes, at most MAX_STREAM_READ at a time, once sse_next has returned 0. -1: an
+ * event is larger than MAX_SSE_EVENT; that stays so, and counts as pending. */
 int sse_feed(struct sse_reader *r, struct str bytes);
 /* 1: *ev is the next event, valid until the next call. 0: more bytes are needed. */
 int sse_next(struct sse_reader *r, struct sse_event *ev);

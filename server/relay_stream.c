@@ -95,13 +95,14 @@ static void pass_on(struct stream *s, const struct stream_event *e, const struct
         add_without(s, ev->raw, e->null_usage);
 }
 
-static struct stream_event read_event(struct stream *s, const struct passed_event *ev)
+static void read_event(struct stream *s, const struct passed_event *ev, struct stream_event *out)
 {
     const struct provider *d = s->a->dialect;
-    if (s->in.kind != PASSED_MESSAGES)
-        return d->read_event(s->a->r, &ev->sse);
     struct chat_frame m = {.name = ev->sse.name, .data = ev->sse.data, .exception = ev->exception};
-    return d->read_message(s->a->r, &m, &s->failure);
+    if (s->in.kind == PASSED_MESSAGES)
+        *out = d->read_message(s->a->r, &m, &s->failure);
+    else
+        *out = d->read_event(s->a->r, &ev->sse);
 }
 
 /* The end of an array says that it is whole as little as the end of a connection does. */
@@ -134,7 +135,8 @@ static void take_event(struct stream *s, const struct passed_event *p)
 {
     struct request *r = s->a->r;
     const struct sse_event *ev = &p->sse;
-    struct stream_event e = read_event(s, p);
+    struct stream_event e;
+    read_event(s, p, &e);
     s->text_bytes += e.text_bytes;
     if (e.text_bytes > 0 && !s->content) {
         s->content = true;
