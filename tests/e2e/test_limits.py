@@ -54,7 +54,7 @@ def test_rpm_burst_and_headers(gw):
     assert a.headers["x-ratelimit-limit-tokens"] == "900"
     assert int(a.headers["x-ratelimit-remaining-tokens"]) < 900
     assert a.headers["x-ratelimit-reset-requests"].endswith("s")
-    a = gw.chat(key)
+    a = gw.chat(key, max_tokens=10)
     assert a.status == 429 and a.headers["retry-after"] == "1"
     assert a.json()["error"]["code"] == "rate_limit_exceeded" and a.json()["error"]["type"] == "requests"
 

@@ -223,7 +223,7 @@ static void open_endpoints(void **state)
     assert_true(str_starts(ask(f, "GET /nothing", "", "", &keeps), STR("HTTP/1.1 404 ")));
     struct str got = ask(f, "PUT /v1/models", "", "", &keeps);
     assert_true(str_starts(got, STR("HTTP/1.1 405 ")));
-    assert_non_null(strstr(got.p, "\r\nallow: GET\r\n"));
+    assert_non_null(strstr(got.p, "\r\nallow: GET, HEAD\r\n"));
 }
 
 static void request_ids(void **state)
