@@ -106,6 +106,22 @@ static const struct method {
     {STR("batchEmbedContents"), EP_EMBED_CONTENT, false, true},
 };
 
+/* Nobody but Google posts to what is below /models. */
+static bool is_unknown_call(struct endpoint_match *m, struct str path)
+{
+    static const struct str prefixes[] = {STR("/v1beta/models/"), STR("/v1/models/"),
+                                          STR("/v1alpha/models/")};
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+        if (!str_starts(path, prefixes[i]))
+            continue;
+        bool call = i != 1 || memchr(path.p + prefixes[i].n, ':', path.n - prefixes[i].n);
+        if (call)
+            m->dialect = DIALECT_GOOGLE;
+        return call;
+    }
+    return false;
+}
+
 /* True: the path is one of them, known or not. */
 static bool match_google(struct endpoint_match *m, unsigned method, struct str path)
 {
@@ -132,7 +148,7 @@ static bool match_google(struct endpoint_match *m, unsigned method, struct str p
             return true;
         }
     }
-    return method == M_POST && str_starts(path, prefixes[0]); /* a method that we don't know */
+    return method == M_POST && is_unknown_call(m, path); /* a method that we don't know */
 }
 
 static bool route_matches(const struct route *t, struct str path)

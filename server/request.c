@@ -66,6 +66,18 @@ static void name_request(struct request *r)
         make_id(r->id);
 }
 
+/* As far as the path of a head that can't be served tells whose SDK is to understand the refusal. */
+static enum dialect dialect_of_refused(struct str bytes)
+{
+    struct str line, method = STR_NULL, path = STR_NULL;
+    str_split(&bytes, '\r', &line);
+    str_split(&line, ' ', &method);
+    str_split(&line, ' ', &path);
+    const char *query = path.n > 0 ? memchr(path.p, '?', path.n) : NULL;
+    path.n = query ? (size_t)(query - path.p) : path.n;
+    return endpoint_match(method, path).dialect;
+}
+
 /* A head that can't be served: 1 answered; 0: there is nobody to answer, or nothing to answer yet. */
 static int refuse_head(struct request *r, enum client_result got, const struct http_refusal *why)
 {
@@ -78,6 +90,7 @@ static int refuse_head(struct request *r, enum client_result got, const struct h
         return 0;
     c->must_close = true;
     name_request(r);
+    r->dialect = dialect_of_refused((struct str){c->in.p, c->in.n});
     if (got == CLIENT_TOO_SLOW) {
         answer_error(r, 408, NULL, "The request's head did not arrive in time.");
     } else {

@@ -56,9 +56,13 @@ static struct presented presented_key(const struct request *r)
 
 static enum step missing(struct request *r)
 {
+    static const char *const where[] = {
+        [DIALECT_OPENAI] = "in the Authorization header, as \"Bearer KEY\"",
+        [DIALECT_ANTHROPIC] = "in the x-api-key header",
+        [DIALECT_GOOGLE] = "in the x-goog-api-key header",
+    };
     METRIC_INC(r->worker->metrics, auth_missing_total);
-    return answer_error(r, 401, NULL,
-                        "No API key was given. Send yours in the Authorization header, as \"Bearer KEY\".");
+    return answer_error(r, 401, NULL, "No API key was given. Send yours %s.", where[r->dialect]);
 }
 
 /* Of the key itself at most the last four characters are told, and only of one long enough to hide. */

@@ -286,6 +286,9 @@ static enum step check_content(struct request *r, const struct json_value v[MEMB
 static enum step bad_json(struct request *r, const struct error *err)
 {
     METRIC_INC(r->worker->metrics, bad_json_total);
+    if (str_starts(r->body, STR("\xef\xbb\xbf")))
+        return bad(r, NULL, NULL,
+                   "The body begins with a byte order mark, which JSON does not have: leave it out.");
     return bad(
         r, NULL, NULL,
         arena_printf(r->arena, "The body of the request is not valid JSON for this endpoint (%s).", err->text)
@@ -363,6 +366,35 @@ static bool takes_form(enum endpoint e)
     return e == EP_IMAGES || e == EP_AUDIO || e == EP_FILES || e == EP_NATIVE;
 }
 
+static enum step refuse_form(struct request *r, struct str type)
+{
+    METRIC_INC(r->worker->metrics, bad_json_total);
+    return answer_error(r, 400, NULL,
+                        "This endpoint takes JSON, and the body is not: its content-type is %.*s.",
+                        (int)(type.n < 80 ? type.n : 80), type.p);
+}
+
+/* True: it is packed in some way, which neither we nor a provider would unpack. */
+static bool is_encoded(const struct http_head *head, struct str *coding)
+{
+    for (size_t i = 0; i < head->n; i++) {
+        *coding = head->headers[i].value;
+        if (str_ieq(head->headers[i].name, STR("content-encoding")) && coding->n > 0 &&
+            !str_ieq(*coding, STR("identity")))
+            return true;
+    }
+    return false;
+}
+
+static enum step refuse_encoded(struct request *r, struct str coding)
+{
+    answer_header(r, "accept-encoding", STR("identity"));
+    return answer_error(
+        r, 415, "unsupported_content_encoding",
+        "The body is packed (content-encoding: %.*s), which is not supported: send it as it is.",
+        (int)(coding.n < 40 ? coding.n : 40), coding.p);
+}
+
 /* What was read as JSON is passed on as JSON, whatever curl's -d calls it. */
 static void call_it_json(struct request *r)
 {
@@ -382,8 +414,10 @@ static enum step scan_unnamed(struct request *r)
 
 static enum step scan(struct request *r)
 {
-    struct str type = STR_NULL, boundary;
+    struct str type = STR_NULL, boundary, coding;
     enum body_kind kind = body_kind(r);
+    if (r->body.n > 0 && is_encoded(r->head, &coding))
+        return refuse_encoded(r, coding);
     http_find(r->head, "content-type", &type);
     if (kind != BODY_IGNORED && takes_form(r->match.endpoint) && multipart_type(type, &boundary))
         return scan_multipart(r, boundary);
@@ -391,8 +425,11 @@ static enum step scan(struct request *r)
         return STEP_NEXT;
     if (kind == BODY_JSON_IF_SO)
         return http_is_json(type) ? scan_json(r) : scan_unnamed(r);
-    if (!http_is_json(type))
+    if (!http_is_json(type)) {
+        if (type.n > 0 && !starts_object(r->body))
+            return refuse_form(r, type);
         call_it_json(r);
+    }
     return scan_json(r);
 }
 

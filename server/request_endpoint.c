@@ -24,15 +24,55 @@ static enum step answer_unknown(struct request *r)
                         STR_ARG(r->head->method), STR_ARG(r->head->path));
 }
 
+/* Whose SDK it is, by what only that vendor's send. */
+static enum dialect dialect_of_headers(const struct http_head *head)
+{
+    struct str value;
+    if (http_find(head, "anthropic-version", &value))
+        return DIALECT_ANTHROPIC;
+    if (http_find(head, "x-goog-api-key", &value) || http_find(head, "x-goog-api-client", &value))
+        return DIALECT_GOOGLE;
+    return DIALECT_OPENAI;
+}
+
+/* The path tells, but for what several vendors have under one path (/v1/models, /v1/files) and what is
+ * nowhere. */
+static bool path_tells(const struct request *r)
+{
+    const struct endpoint_match *m = &r->match;
+    if (m->dialect != DIALECT_OPENAI)
+        return true;
+    switch (m->endpoint) {
+    case EP_NONE:
+    case EP_MODELS:
+    case EP_MODEL:
+    case EP_FILES:
+    case EP_BATCHES:
+        return false;
+    case EP_NATIVE:
+        return config_provider(r->worker->config, m->provider) != NULL;
+    default:
+        return true;
+    }
+}
+
+/* Files and batches go to OpenAI's API: what another vendor's SDK uploads is not meant for it. */
+static enum step answer_others_files(struct request *r)
+{
+    return answer_error(r, 404, "unknown_url",
+                        STR_FMT " is OpenAI's here. Your vendor's own is behind the name of its provider: "
+                                "/PROVIDER" STR_FMT ".",
+                        STR_ARG(r->head->path), STR_ARG(r->head->path));
+}
+
 enum step request_endpoint(struct request *r)
 {
     r->match = endpoint_match(r->head->method, r->head->path);
-    r->dialect = r->match.dialect;
-    struct str version;
-    if ((r->match.endpoint == EP_MODELS || r->match.endpoint == EP_MODEL) && r->dialect == DIALECT_OPENAI &&
-        http_find(r->head, "anthropic-version", &version))
-        r->dialect = DIALECT_ANTHROPIC; /* both vendors have /v1/models */
+    r->dialect = path_tells(r) ? r->match.dialect : dialect_of_headers(r->head);
     switch (r->match.endpoint) {
+    case EP_FILES:
+    case EP_BATCHES:
+        return r->dialect == DIALECT_OPENAI ? STEP_NEXT : answer_others_files(r);
     case EP_NONE:
         return answer_unknown(r);
     case EP_HEALTHZ:

@@ -865,11 +865,13 @@ def test_models_in_each_dialect(gw, key):
     assert m["type"] == "model" and m["display_name"] and m["created_at"] and a["has_more"] is False and a["first_id"] == a["data"][0]["id"]
     assert m["max_input_tokens"] == 200000 and m["pricing"]["output"] == 15
     a = gw.request("GET", "/v1beta/models", headers={"x-goog-api-key": key}).json()
+    assert gw.request("GET", "/v1/models", headers={"x-goog-api-key": key}).json() == a  # as Google's newer SDKs ask
     m = next(m for m in a["models"] if m["name"] == "models/priced")
     assert m["inputTokenLimit"] == 200000 and m["outputTokenLimit"] == 64000 and "generateContent" in m["supportedGenerationMethods"] and m["pricing"]["input"] == 3
     assert gw.request("GET", "/v1/models/priced", key=key).json()["id"] == "priced"
     assert gw.request("GET", "/v1/models/priced", headers={"x-api-key": key, "anthropic-version": "2023-06-01"}).json()["type"] == "model"
-    assert gw.request("GET", "/v1beta/models/priced", headers={"x-goog-api-key": key}).json()["name"] == "models/priced"
+    for version in ("v1beta", "v1"):
+        assert gw.request("GET", f"/{version}/models/priced", headers={"x-goog-api-key": key}).json()["name"] == "models/priced"
 
 
 def test_models_are_the_keys_own(gw):

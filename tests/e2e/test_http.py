@@ -1,5 +1,6 @@
 """The client's side of HTTP/1.1: strict where two parsers could differ, complete where clients need it."""
 
+import gzip
 import json
 import socket
 
@@ -153,6 +154,74 @@ def test_split_anywhere(gw):
 def test_base_urls_with_a_version_or_without(gw, path):
     a = gw.request("POST", path, {"model": "m", "messages": [{"role": "user", "content": "hi"}]}, key=gw.make_key()["key"])
     assert a.status == 200 and a.json()["choices"], a.body
+
+
+OWN = {"openai": "authorization: Bearer {}\r\n", "anthropic": "anthropic-version: 2023-06-01\r\nx-api-key: {}\r\n", "google": "x-goog-api-key: {}\r\n"}
+POST_TO = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages", "google": "/v1beta/models/m:generateContent"}
+
+
+def vendor_of(answer):
+    """Whose error it is, by its form."""
+    e = json.loads(answer.split(b"\r\n\r\n", 1)[1])
+    if e.get("type") == "error":
+        return "anthropic"
+    return "google" if "status" in e["error"] else "openai" if "param" in e["error"] else None
+
+
+@pytest.mark.parametrize("vendor", OWN)
+@pytest.mark.parametrize("request_line", ["POST /v1/nothing", "GET /v1/models/nobody-has-it", "DELETE /v1/models", "GET /nowhere/at/all"])
+def test_what_is_nowhere_is_told_in_the_callers_dialect(gw, vendor, request_line):
+    statuses, closed, got = raw(gw, f"{request_line} HTTP/1.1\r\nhost: x\r\n{OWN[vendor].format(gw.make_key()['key'])}content-length: 0\r\n\r\n")
+    assert statuses[0] in (404, 405) and vendor_of(got) == vendor and not closed
+
+
+@pytest.mark.parametrize("vendor", OWN)
+def test_a_head_that_is_refused_is_told_in_the_callers_dialect(gw, vendor):
+    for bad in ("x-long: " + "a" * 60000, "content-length: 1\r\ncontent-length: 2", "content-length: x"):
+        statuses, closed, got = raw(gw, f"POST {POST_TO[vendor]} HTTP/1.1\r\nhost: x\r\n{OWN[vendor].format('k')}{bad}\r\n\r\n")
+        assert statuses[0] in (400, 431) and vendor_of(got) == vendor and closed, bad[:20]
+
+
+@pytest.mark.parametrize("vendor", OWN)
+def test_a_packed_body(gw, upstream, vendor):
+    """Nothing unpacks it on its way, so it must not be taken for the text that it is not."""
+    key, before = gw.make_key()["key"], upstream.requests
+    body = gzip.compress(BODY.encode())
+    head = f"POST {POST_TO[vendor]} HTTP/1.1\r\nhost: x\r\n{OWN[vendor].format(key)}content-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: {len(body)}\r\n\r\n"
+    statuses, closed, got = raw(gw, head.encode() + body)
+    assert statuses == [415] and vendor_of(got) == vendor and b"gzip" in got and b"accept-encoding: identity" in got and not closed
+    statuses, closed, _ = raw(gw, head.encode().replace(POST_TO[vendor].encode(), b"/mock/v1/anything") + body)
+    assert statuses == [415] and upstream.requests == before
+    assert raw(gw, post(key, extra="content-encoding: identity\r\n"))[0] == [200]
+
+
+def test_what_is_no_json_is_named(gw):
+    key = gw.make_key()["key"]
+    for body, extra, word in (
+        ("model=m", "content-type: application/x-www-form-urlencoded\r\n", b"x-www-form-urlencoded"),
+        ("--b\r\n", "content-type: multipart/form-data; boundary=b\r\n", b"multipart/form-data"),
+        ("\xef\xbb\xbf" + BODY, "", b"byte order mark"),
+        ("[]", "", b"object"),
+        ("", "", b"empty"),
+    ):
+        statuses, closed, got = raw(gw, post(key, body, extra))
+        assert statuses == [400] and word in got and not closed, body
+    assert raw(gw, post(key, extra="content-type: application/x-www-form-urlencoded\r\n"))[0] == [200]  # what curl -d says
+
+
+def test_no_key_is_told_with_the_vendors_own_header(gw):
+    for vendor, name in (("openai", b"Authorization"), ("anthropic", b"x-api-key"), ("google", b"x-goog-api-key")):
+        statuses, _, got = raw(gw, f"POST {POST_TO[vendor]} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
+        assert statuses in ([401], [400]) and name in got and vendor_of(got) == vendor
+
+
+def test_other_vendors_files_do_not_go_to_openai(gw, upstream):
+    key, before = gw.make_key()["key"], upstream.requests
+    for vendor in ("anthropic", "google"):
+        for path in ("/v1/files", "/v1/files/file-1", "/v1/batches"):
+            statuses, _, got = raw(gw, f"GET {path} HTTP/1.1\r\nhost: x\r\n{OWN[vendor].format(key)}\r\n")
+            assert statuses == [404] and vendor_of(got) == vendor and f"/PROVIDER{path}".encode() in got
+    assert upstream.requests == before
 
 
 def test_head_of_what_can_be_got(gw):

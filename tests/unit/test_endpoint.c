@@ -82,6 +82,7 @@ static void matches(void **state)
         {"POST", "/v1beta/models/g:batchEmbedContents", EP_EMBED_CONTENT, "/models/g:batchEmbedContents", ""},
         {"POST", "/v1beta/models/:generateContent", EP_NONE, "", ""},
         {"POST", "/v1beta/models/g:predict", EP_NONE, "", ""},
+        {"POST", "/v1/models/g:predict", EP_NONE, "", ""},
         {"POST", "/openai", EP_NONE, "", ""},
         {"POST", "/openai/", EP_NONE, "", ""},
     };
@@ -160,6 +161,8 @@ static void dialects(void **state)
     (void)state;
     assert_int_equal(endpoint_match(STR("POST"), STR("/v1/messages")).dialect, DIALECT_ANTHROPIC);
     assert_int_equal(endpoint_match(STR("POST"), STR("/v1beta/models/x")).dialect, DIALECT_GOOGLE);
+    assert_int_equal(endpoint_match(STR("POST"), STR("/v1/models/x:predict")).dialect, DIALECT_GOOGLE);
+    assert_true(endpoint_match(STR("POST"), STR("/v1/models/x")).wrong_method);
     assert_int_equal(endpoint_match(STR("POST"), STR("/v1/nothing")).dialect, DIALECT_OPENAI);
     assert_int_equal(endpoint_match(STR("POST"), STR("/a/v1/messages")).dialect, DIALECT_ANTHROPIC);
     assert_int_equal(endpoint_match(STR("POST"), STR("/a/v1beta/x:y")).dialect, DIALECT_GOOGLE);
