@@ -116,6 +116,7 @@ struct request {
     bool tokens_known;
     struct usage_tokens told; /* what a stream has told so far of what it will tell whole at its end: counts
                                  for nothing until then, but is known better than an estimate */
+    struct str message_id;    /* of a passing stream of Anthropic's: JSON */
     uint16_t flags;           /* enum usage_flag */
     struct price price;
     uint64_t cost_pico, saved_pico;

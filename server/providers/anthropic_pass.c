@@ -1,4 +1,5 @@
 /* Claude's errors, and what metering needs of answers that pass. Run by workers only. */
+#include "answer.h"
 #include "anthropic_answer.h"
 
 #include <string.h>
@@ -120,14 +121,38 @@ static uint32_t delta_bytes(struct str data)
     return 0;
 }
 
-static void meter_start(struct request *r, struct str data)
+/* A relay may send a message's start twice, which SDKs take for a mistake; the start of another message in
+ * the middle of one means that two answers were mixed. */
+static void take_another_start(struct request *r, struct str id, struct stream_event *e)
 {
-    static const char *const paths[] = {"message.usage"};
-    struct json_value v[1];
-    struct anthropic_told told = {0};
-    if (r->told.input > 0 || json_scan(data, paths, 1, v, NULL) != 0)
+    static const struct failure mixed = {
+        .status = 502,
+        .code = "upstream_malformed",
+        .message = STR("The provider began another answer in the middle of this one.")};
+    if (str_eq(id, r->message_id)) {
+        e->instead = STR("event: ping\ndata: {\"type\": \"ping\"}\n\n");
         return;
-    anthropic_take_usage(&told, v[0]);
+    }
+    e->error = true;
+    e->instead = dialect_error_event(DIALECT_ANTHROPIC, &mixed, r->arena);
+}
+
+static void take_start(struct request *r, struct str data, struct stream_event *e)
+{
+    static const char *const paths[] = {"message.id", "message.usage"};
+    struct json_value v[2];
+    struct anthropic_told told = {0};
+    if (json_scan(data, paths, 2, v, NULL) != 0)
+        return;
+    if (v[0].type == JSON_STRING && r->message_id.n > 0 && r->match.endpoint != EP_NATIVE) {
+        take_another_start(r, v[0].raw, e);
+        return;
+    }
+    if (r->told.input > 0)
+        return;
+    if (v[0].type == JSON_STRING)
+        r->message_id = arena_copy(r->arena, v[0].raw);
+    anthropic_take_usage(&told, v[1]);
     if (told.any)
         r->told = anthropic_tokens(&told);
 }
@@ -168,7 +193,7 @@ struct stream_event anthropic_read_event(struct request *r, const struct sse_eve
     if (str_eq(type, STR("content_block_delta")) || str_eq(type, STR("content_block_start")))
         e.text_bytes = delta_bytes(ev->data);
     else if (str_eq(type, STR("message_start"))) {
-        meter_start(r, ev->data);
+        take_start(r, ev->data, &e);
         e.begun = true;
     } else if (str_eq(type, STR("message_delta")))
         e.usage = meter_end(r, ev->data);

@@ -160,6 +160,28 @@ static void a_later_count_of_the_input_counts(void **state)
     assert_int_equal(t.r.tokens.output, 9);
 }
 
+/* A relay's doings: the same start twice, or that of another message before the first has ended. */
+static void a_message_starts_once(void **state)
+{
+    (void)state;
+    restart(EP_MESSAGES);
+    static const char first[] = "{\"type\":\"message_start\",\"message\":{\"id\":\"msg_a\",\"usage\":{"
+                                "\"input_tokens\":12,\"output_tokens\":2}}}";
+    assert_int_equal(event("message_start", first).instead.n, 0);
+    struct stream_event e = event("message_start", first);
+    assert_false(e.error);
+    assert_str(e.instead, "event: ping\ndata: {\"type\": \"ping\"}\n\n");
+    assert_int_equal(t.r.told.input, 12);
+    e = event("message_start", "{\"type\":\"message_start\",\"message\":{\"id\":\"msg_b\",\"usage\":{"
+                               "\"input_tokens\":900}}}");
+    assert_true(e.error);
+    assert_true(str_starts(e.instead, STR("event: error\ndata: {\"type\":\"error\",")));
+    assert_int_equal(t.r.told.input, 12);
+    restart(EP_NATIVE); /* whose bytes are none of ours */
+    event("message_start", first);
+    assert_int_equal(event("message_start", first).instead.n, 0);
+}
+
 static void passing_answers_are_metered(void **state)
 {
     (void)state;
@@ -883,6 +905,7 @@ int main(void)
         cmocka_unit_test_teardown(what_others_left_in_a_conversation_does_not_pass, down),
         cmocka_unit_test_teardown(a_passing_stream_is_metered, down),
         cmocka_unit_test_teardown(a_later_count_of_the_input_counts, down),
+        cmocka_unit_test_teardown(a_message_starts_once, down),
         cmocka_unit_test_teardown(passing_answers_are_metered, down),
         cmocka_unit_test_teardown(errors_keep_their_words_and_get_their_codes, down),
         cmocka_unit_test_teardown(max_tokens_are_always_told, down),
