@@ -184,6 +184,15 @@ static struct str event_type(const struct sse_event *ev)
     return (struct str){v[0].raw.p + 1, v[0].raw.n - 2};
 }
 
+/* SDKs go by the names. */
+static void give_name(const struct request *r, const struct sse_event *ev, struct str type,
+                      struct stream_event *e)
+{
+    if (ev->name.n == 0 && type.n > 0 && type.n < 64 && e->instead.n == 0 && r->match.endpoint != EP_NATIVE)
+        e->instead = arena_printf(request_scratch(r), "event: " STR_FMT "\ndata: " STR_FMT "\n\n",
+                                  STR_ARG(type), STR_ARG(chat_one_line(ev->data, request_scratch(r))));
+}
+
 struct stream_event anthropic_read_event(struct request *r, const struct sse_event *ev)
 {
     struct stream_event e = {0};
@@ -201,6 +210,7 @@ struct stream_event anthropic_read_event(struct request *r, const struct sse_eve
         e.last = true;
     else
         e.error = str_eq(type, STR("error"));
+    give_name(r, ev, type, &e);
     return e;
 }
 

@@ -236,6 +236,17 @@ static bool is_failure(const struct request *r, struct json_value error, struct 
            (choices.type == JSON_ABSENT && object.type == JSON_ABSENT && error.type != JSON_ARRAY);
 }
 
+/* The choice that says why it broke off (OpenRouter's do), or the whole. */
+static struct str culprit(struct str text, struct json_value choices)
+{
+    struct json_value choice;
+    size_t next = 0;
+    while (choices.type == JSON_ARRAY && json_next(choices.raw, &next, NULL, &choice) == 1)
+        if (openai_is_error(json_member(choice, "error")))
+            return choice.raw;
+    return text;
+}
+
 int openai_read_answer(struct request *r, struct str answer, struct failure *f)
 {
     static const char *const paths[] = {"usage", "error", "choices", "object", "x_groq.usage"};
@@ -248,6 +259,12 @@ int openai_read_answer(struct request *r, struct str answer, struct failure *f)
     }
     if (is_failure(r, v[V_ERROR], v[V_CHOICES], v[V_OBJECT])) {
         openai_read_error(r, 502, NULL, answer, f);
+        return -1;
+    }
+    struct str broken =
+        r->pass && str_has(v[V_CHOICES].raw, "\"error\"") ? culprit(STR_NULL, v[V_CHOICES]) : STR_NULL;
+    if (broken.n > 0) {
+        openai_read_error(r, 502, NULL, broken, f);
         return -1;
     }
     if (!read_usage(r, v[V_USAGE]))
@@ -383,7 +400,7 @@ static void mend(struct request *r, const struct sse_event *ev, const struct ope
         return;
     struct str mended = openai_mend(r, pass, ev->data, false, &broke_off);
     if (broke_off)
-        tell_error(r, ev->data, true, e);
+        tell_error(r, culprit(ev->data, json_member(json_root(ev->data), "choices")), true, e);
     else if (mended.n > 0)
         e->instead = openai_event(r, mended);
 }

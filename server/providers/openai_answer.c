@@ -454,8 +454,12 @@ static enum chat_finish finish_of(struct str reason)
     return FINISH_STOP;
 }
 
-static int broke_off(const struct reading *s, struct str reason)
+static int broke_off(const struct reading *s, struct json_value choice, struct str reason)
 {
+    if (openai_is_error(json_member(choice, "error"))) { /* OpenRouter's say why */
+        openai_read_error(s->rd->r, 502, NULL, choice.raw, s->rd->f);
+        return -1;
+    }
     *s->rd->f = (struct failure){.status = is(reason, "insufficient_system_resource") ? 503 : 502,
                                  .type = "server_error",
                                  .code = "upstream_error",
@@ -505,7 +509,7 @@ static int take_choice(struct reading *s, struct json_value value, uint32_t plac
     struct str reason = text_of(s, v[FINISH]);
     enum chat_finish finish = finish_of(reason);
     if (finish == FINISH_ERROR)
-        return broke_off(s, reason);
+        return broke_off(s, value, reason);
     if (finish != FINISH_NONE)
         s->choices[choice].finish = finish;
     take_stop(s, &s->choices[choice], text_of(s, v[STOP]));

@@ -268,9 +268,13 @@ static void mend_new_call(struct edits *e, struct json_value call, struct passed
 }
 
 /* Joined with what was told before, an id or name that is told again would be another one. */
-static void mend_known_call(struct edits *e, const struct passed_call *known, struct json_value id,
-                            struct json_value name)
+static void mend_known_call(struct edits *e, const struct passed_call *known, struct json_value call,
+                            struct json_value id, struct json_value name)
 {
+    struct json_value type = json_member(call, "type");
+    if (type.type == JSON_NULL) /* what was told before would be forgotten */
+        edit(e, type.raw, STR("\"function\""));
+
     if (known->id.n > 0 && id.type == JSON_STRING && id.raw.n > 2)
         edit(e, id.raw, STR("null"));
     if (known->named && name.type == JSON_STRING && name.raw.n > 2)
@@ -295,7 +299,7 @@ static void mend_call(struct edits *e, struct openai_pass *p, uint32_t choice, s
     if (!known && (known = add_call(e->r, p, choice, told, id)) != NULL)
         mend_new_call(e, call, known, v[ID]);
     else if (known)
-        mend_known_call(e, known, v[ID], v[NAME]);
+        mend_known_call(e, known, call, v[ID], v[NAME]);
     if (!known)
         return;
     known->named |= v[NAME].type == JSON_STRING && v[NAME].raw.n > 2;

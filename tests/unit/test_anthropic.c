@@ -177,7 +177,11 @@ static void a_message_starts_once(void **state)
     assert_true(e.error);
     assert_true(str_starts(e.instead, STR("event: error\ndata: {\"type\":\"error\",")));
     assert_int_equal(t.r.told.input, 12);
+    /* and SDKs know events by their names */
+    assert_str(event("", "{\"type\":\"content_block_stop\",\"index\":0}").instead,
+               "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n");
     restart(EP_NATIVE); /* whose bytes are none of ours */
+    assert_int_equal(event("", "{\"type\":\"content_block_stop\",\"index\":0}").instead.n, 0);
     event("message_start", first);
     assert_int_equal(event("message_start", first).instead.n, 0);
 }

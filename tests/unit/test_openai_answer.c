@@ -263,6 +263,7 @@ static void bad_answers_are_failures(void **state)
         {"{\"choices\":null,\"error\":{\"message\":\"m\",\"code\":429}}", 429},
         {"{\"error\":{\"message\":\"m\",\"code\":403},\"choices\":[{\"message\":{\"content\":\"x\"}}]}", 502},
         {"{\"detail\":\"m\"}", 502},
+        {"{\"choices\":[{\"finish_reason\":\"error\",\"error\":{\"code\":429,\"message\":\"m\"}}]}", 429},
         {"{\"choices\":[{\"message\":{\"content\":\"x\"},\"finish_reason\":\"error\"}]}", 502},
         {"{\"choices\":[{\"message\":{\"tool_calls\":[{\"id\":\"c\",\"function\":{\"arguments\":\"{}\"}}]}}]"
          "}",

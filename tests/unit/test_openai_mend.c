@@ -152,6 +152,20 @@ static void a_call_is_named_once(void **state)
         "\"function\",\"function\":{\"name\":null,\"arguments\":\"\"}}]}}]}\n\n");
 }
 
+static void a_calls_type_stays(void **state)
+{
+    (void)state;
+    begin("vllm", true, false);
+    event("{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c7\",\"type\":"
+          "\"function\","
+          "\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}}]}");
+    assert_holds(
+        event("{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":null,\"type\":null,"
+              "\"function\":{\"name\":null,\"arguments\":\"{}\"}}]}}]}")
+            .instead,
+        "\"id\":null,\"type\":\"function\",");
+}
+
 static void a_choice_begins_with_its_role(void **state)
 {
     (void)state;
@@ -245,6 +259,34 @@ static void errors_look_like_errors(void **state)
     }
     begin("openai", true, false);
     assert_false(event("{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}],\"error\":null}").error);
+}
+
+/* OpenRouter's choices may say why they end as they do. */
+static void a_choice_may_carry_the_error(void **state)
+{
+    (void)state;
+    begin("openrouter", true, false);
+    struct stream_event e =
+        event("{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"error\",\"error\":{"
+              "\"code\":503,\"message\":\"Nobody is in\"}}]}");
+    assert_true(e.error);
+    assert_holds(e.instead, "\"message\":\"Nobody is in\"");
+    down(NULL);
+    begin("openrouter", false, false);
+    assert_int_equal(
+        t.provider->read_answer(&t.r,
+                                STR("{\"choices\":[{\"index\":0,\"message\":{\"content\":\"\"},"
+                                    "\"finish_reason\":\"error\",\"error\":{\"code\":503,\"message\":"
+                                    "\"Nobody is in\"}}]}"),
+                                &t.f),
+        -1);
+    assert_str(t.f.message, "Nobody is in");
+    assert_int_equal(
+        t.provider->read_answer(&t.r,
+                                STR("{\"choices\":[{\"index\":0,\"message\":{\"content\":\"\\\"error\\\"\"},"
+                                    "\"finish_reason\":\"stop\",\"error\":null}]}"),
+                                &t.f),
+        0);
 }
 
 static void only_perplexity_may_end_without_a_word(void **state)
@@ -447,11 +489,13 @@ int main(void)
         cmocka_unit_test_teardown(a_call_gets_index_id_and_type, down),
         cmocka_unit_test_teardown(calls_are_numbered_anew, down),
         cmocka_unit_test_teardown(a_call_is_named_once, down),
+        cmocka_unit_test_teardown(a_calls_type_stays, down),
         cmocka_unit_test_teardown(a_choice_begins_with_its_role, down),
         cmocka_unit_test_teardown(later_annotations_get_an_index, down),
         cmocka_unit_test_teardown(mending_leaves_nothing_behind, down),
         cmocka_unit_test_teardown(usage_is_found_where_groq_has_it, down),
         cmocka_unit_test_teardown(errors_look_like_errors, down),
+        cmocka_unit_test_teardown(a_choice_may_carry_the_error, down),
         cmocka_unit_test_teardown(only_perplexity_may_end_without_a_word, down),
         cmocka_unit_test_teardown(thinking_counts_once, down),
         cmocka_unit_test_teardown(whole_answers_are_mended, down),
