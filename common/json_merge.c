@@ -1,10 +1,11 @@
-/* Pieces of JSON becoming one value. Look-ups walk: what would make them slow (thousands of names or indices
- * in one place) is no answer of a model, and is given up. */
+/* Pieces of JSON becoming one value. Look-ups walk: what would make them slow (hundreds of names or thousands
+ * of indices in one place) is no answer of a model, and is given up. So is a name that an object has twice,
+ * of which readers take the last, and one with escapes, which would have to be decoded to be found. */
 #include "json_merge.h"
 
 #include <string.h>
 
-enum { MAX_NAMED = 4096 };
+enum { MAX_NAMED = 256, MAX_INDICES = 4096 };
 
 void json_merge_init(struct json_merge *m, size_t max)
 {
@@ -76,6 +77,7 @@ void json_node_open(struct json_merge *m, struct json_node *n)
         return;
     n->open = true;
     while (!m->failed && json_next(raw, &at, &name, &v) == 1) {
+        m->failed |= n->type == JSON_OBJECT && n->n_children >= MAX_NAMED;
         struct json_node *child = add_child(m, n);
         if (n->type == JSON_OBJECT)
             child->name = name;
@@ -153,6 +155,8 @@ struct json_node *json_node_at(struct json_merge *m, struct json_node *n, int64_
     struct json_node *before = NULL, *child;
     if (!become(m, n, JSON_ARRAY))
         return json_node_new(m);
+    if (n->last && n->last->index == index)
+        return n->last;
     if (n->last && n->last->index < index)
         before = n->last;
     else
@@ -161,7 +165,7 @@ struct json_node *json_node_at(struct json_merge *m, struct json_node *n, int64_
                 return child;
             before = child;
         }
-    m->failed |= n->n_children >= MAX_NAMED;
+    m->failed |= n->n_children >= MAX_INDICES;
     child = json_node_new(m);
     child->index = index;
     child->next = before ? before->next : n->first;
@@ -217,15 +221,30 @@ static void join_arrays(struct json_merge *m, struct json_node *n, struct json_v
         json_node_set(m, add_child(m, n), e);
 }
 
-static void merge_objects(struct json_merge *m, struct json_node *n, struct json_value v,
-                          enum merge_mode mode)
+static bool is_among(struct str name, const char *const names[])
+{
+    for (size_t i = 0; names[i]; i++)
+        if (str_eq(name, str_of(names[i])))
+            return true;
+    return false;
+}
+
+void json_node_merge_members(struct json_merge *m, struct json_node *n, struct json_value v,
+                             enum merge_mode mode, const char *const but[])
 {
     struct json_value e;
     struct str name;
     size_t at = 0;
-    json_node_open(m, n);
-    while (!m->failed && json_next(v.raw, &at, &name, &e) == 1)
-        json_node_merge(m, json_node_member(m, n, name), e, mode);
+    uint32_t turn = ++m->turns;
+    while (!m->failed && json_next(v.raw, &at, &name, &e) == 1) {
+        m->failed |= name.n > 0 && memchr(name.p, '\\', name.n);
+        if (m->failed || is_among(name, but))
+            continue;
+        struct json_node *member = json_node_member(m, n, name);
+        m->failed |= member->turn == turn; /* it came in v before */
+        member->turn = turn;
+        json_node_merge(m, member, e, mode);
+    }
 }
 
 static void merge_arrays(struct json_merge *m, struct json_node *n, struct json_value v, enum merge_mode mode)
@@ -245,13 +264,14 @@ static bool is_plain(enum json_type t)
 
 void json_node_merge(struct json_merge *m, struct json_node *n, struct json_value v, enum merge_mode mode)
 {
+    static const char *const none[] = {NULL};
     bool nothing = n->type == JSON_ABSENT || n->type == JSON_NULL;
     if (m->failed || (v.type == JSON_NULL && n->type != JSON_ABSENT))
         return;
     if (nothing || (is_plain(n->type) && is_plain(v.type)))
         json_node_set(m, n, v);
     else if (n->type == JSON_OBJECT && v.type == JSON_OBJECT)
-        merge_objects(m, n, v, mode);
+        json_node_merge_members(m, n, v, mode, none);
     else if (n->type == JSON_ARRAY && v.type == JSON_ARRAY)
         merge_arrays(m, n, v, mode);
     else if (n->type == JSON_STRING && v.type == JSON_STRING && mode == MERGE_JOIN)

@@ -17,13 +17,15 @@ struct json_node {
     struct str name;     /* a member's, as it is written between its quotes */
     int64_t index;       /* of an element that json_node_at made; else the caller's own */
     struct buf held;     /* the caller's own (json_merge_hold); not written */
+    uint32_t turn;       /* of the last merged object that had this member */
     uint32_t n_children;
     struct json_node *first, *last, *next;
 };
 
 struct json_merge {
     struct arena arena;
-    size_t max;  /* of the arena */
+    size_t max;     /* of the arena */
+    uint32_t turns; /* objects that were merged so far */
     bool failed; /* it would have become more than that, or pieces did not fit together: nothing is done from
                     then on */
 };
@@ -45,6 +47,9 @@ void json_node_set(struct json_merge *m, struct json_node *n, struct json_value 
 /* A null changes nothing; numbers and truth values replace each other. What is of another kind than what is
  * there replaces it, or, with MERGE_JOIN, does not fit. */
 void json_node_merge(struct json_merge *m, struct json_node *n, struct json_value v, enum merge_mode mode);
+/* Each member of the object v but those named (NULL ends the list). n becomes an object if it was nothing. */
+void json_node_merge_members(struct json_merge *m, struct json_node *n, struct json_value v,
+                             enum merge_mode mode, const char *const but[]);
 
 /* The member of that (raw) name, made where it is missing; n becomes an object if it was nothing. */
 struct json_node *json_node_member(struct json_merge *m, struct json_node *n, struct str name);

@@ -79,21 +79,20 @@ static struct json_value literal(struct str json)
     return json_root(json);
 }
 
-/* Each member of v but those named. NULL ends the list. */
 static void merge_members(struct stream_join *j, struct json_node *into, struct json_value v,
                           enum merge_mode mode, const char *const but[])
 {
-    struct json_value e;
-    struct str name;
-    size_t at = 0;
-    while (!j->m.failed && json_next(v.raw, &at, &name, &e) == 1) {
-        size_t i = 0;
-        while (but[i] && !str_eq(name, str_of(but[i])))
-            i++;
-        if (but[i])
-            continue;
-        json_node_merge(&j->m, json_node_member(&j->m, into, name), e, mode);
-    }
+    json_node_merge_members(&j->m, into, v, mode, but);
+}
+
+/* Where it is told, it must be one: readers differ in what they make of others. */
+static int64_t index_of(struct stream_join *j, struct json_value told, int64_t otherwise)
+{
+    struct json_value v = json_member(told, "index");
+    int64_t index = otherwise;
+    if (present(v))
+        j->m.failed |= json_int(v, &index) != 0 || index < 0 || index > INT32_MAX;
+    return index;
 }
 
 /* ---- OpenAI chat, completions */
@@ -105,12 +104,11 @@ static void join_calls(struct stream_join *j, struct json_node *calls, struct js
     size_t at = 0;
     json_node_merge(&j->m, calls, literal(STR("[]")), MERGE_JOIN);
     while (!j->m.failed && json_next(more.raw, &at, NULL, &call) == 1) {
-        int64_t index = calls->last ? calls->last->index + 1 : 0;
         if (call.type != JSON_OBJECT) {
             j->m.failed = true;
             return;
         }
-        json_int(json_member(call, "index"), &index);
+        int64_t index = index_of(j, call, calls->last ? calls->last->index + 1 : 0);
         struct json_node *known_call = json_node_at(&j->m, calls, index);
         if (known_call->type == JSON_ABSENT)
             json_node_set(&j->m, known_call, literal(STR("{}")));
@@ -118,15 +116,76 @@ static void join_calls(struct stream_join *j, struct json_node *calls, struct js
     }
 }
 
-static void join_delta(struct stream_join *j, struct json_node *message, struct json_value delta)
+static bool same_member(struct stream_join *j, struct json_node *n, struct json_value v, const char *name)
 {
-    static const char *const but[] = {"tool_calls", NULL};
+    struct json_node *member = json_node_find(&j->m, n, name);
+    return member && str_eq(buf_str(&member->raw), json_member(v, name).raw);
+}
+
+/* OpenRouter's reasoning: neighbours of one kind are pieces of one, others (encrypted ones) stay apart. */
+static void join_detail(struct stream_join *j, struct json_node *details, struct json_value more)
+{
+    static const char *const texts[] = {"text", "summary", NULL};
+    struct json_value type = json_member(more, "type");
+    struct json_node *last = details->last;
+    bool grows = last && (is(type, "reasoning.text") || is(type, "reasoning.summary")) &&
+                 same_member(j, last, more, "type") && same_member(j, last, more, "index");
+    if (!grows) {
+        json_node_set(&j->m, json_node_push(&j->m, details), more);
+        return;
+    }
+    merge_members(j, last, more, MERGE_REPLACE, texts);
+    for (size_t i = 0; texts[i]; i++) {
+        struct json_value text = json_member(more, texts[i]);
+        if (text.type != JSON_ABSENT)
+            json_node_merge(&j->m, json_node_member(&j->m, last, str_of(texts[i])), text, MERGE_JOIN);
+    }
+}
+
+/* Groq's own tools: told when they begin, and again, whole, when they have come back. */
+static void join_executed(struct stream_join *j, struct json_node *tools, struct json_value more)
+{
+    static const char *const none[] = {NULL};
+    struct json_node *tool = json_node_at(&j->m, tools, index_of(j, more, tools->n_children));
+    merge_members(j, tool, more, MERGE_REPLACE, none);
+}
+
+static void join_calls_of(struct stream_join *j, struct json_node *message, struct json_value delta)
+{
     struct json_value calls = json_member(delta, "tool_calls");
-    merge_members(j, message, delta, MERGE_JOIN, but);
     if (calls.type == JSON_ARRAY)
         join_calls(j, json_node_member(&j->m, message, STR("tool_calls")), calls);
     else if (present(calls))
         j->m.failed = true;
+}
+
+/* Lists whose elements come in pieces. */
+static void join_lists(struct stream_join *j, struct json_node *message, struct json_value delta)
+{
+    static const struct {
+        const char *name;
+        void (*join)(struct stream_join *j, struct json_node *list, struct json_value more);
+    } lists[] = {{"reasoning_details", join_detail}, {"executed_tools", join_executed}};
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        struct json_value list = json_member(delta, lists[i].name), e;
+        if (!present(list))
+            continue;
+        struct json_node *known_list = json_node_member(&j->m, message, str_of(lists[i].name));
+        j->m.failed |= list.type != JSON_ARRAY;
+        json_node_merge(&j->m, known_list, literal(STR("[]")), MERGE_JOIN);
+        for (size_t at = 0; !j->m.failed && json_next(list.raw, &at, NULL, &e) == 1;) {
+            j->m.failed |= e.type != JSON_OBJECT;
+            lists[i].join(j, known_list, e);
+        }
+    }
+}
+
+static void join_delta(struct stream_join *j, struct json_node *message, struct json_value delta)
+{
+    static const char *const but[] = {"tool_calls", "reasoning_details", "executed_tools", NULL};
+    merge_members(j, message, delta, MERGE_JOIN, but);
+    join_calls_of(j, message, delta);
+    join_lists(j, message, delta);
 }
 
 static void begin_choice(struct stream_join *j, struct json_node *choice, int64_t index)
@@ -142,12 +201,11 @@ static void begin_choice(struct stream_join *j, struct json_node *choice, int64_
 static void join_choice(struct stream_join *j, struct json_node *choices, struct json_value told)
 {
     static const char *const but[] = {"index", "delta", "message", "finish_reason", "logprobs", "text", NULL};
-    int64_t index = 0;
     if (told.type != JSON_OBJECT) {
         j->m.failed = true;
         return;
     }
-    json_int(json_member(told, "index"), &index);
+    int64_t index = index_of(j, told, 0);
     struct json_node *choice = json_node_at(&j->m, choices, index);
     if (choice->type == JSON_ABSENT)
         begin_choice(j, choice, index);
@@ -172,29 +230,45 @@ static bool is_chunk(const struct stream_join *j, struct json_value object)
     return !present(object) || is(object, "") || str_starts(object.raw, name);
 }
 
-/* Obfuscation is padding of the stream. */
+/* What the first chunk tells of it counts; Azure's first one leaves it empty. */
+static void join_head(struct stream_join *j, const char *name, struct json_value told)
+{
+    struct json_node *known_one = json_node_member(&j->m, j->answer, str_of(name));
+    struct str raw = buf_str(&known_one->raw);
+    bool empty = known_one->type == JSON_ABSENT || known_one->type == JSON_NULL || str_eq(raw, STR("\"\"")) ||
+                 str_eq(raw, STR("0"));
+    if (empty && told.type != JSON_ABSENT)
+        json_node_merge(&j->m, known_one, told, MERGE_REPLACE);
+}
+
+/* Obfuscation, Mistral's "p", is padding of the stream. */
 static void join_chunk(struct stream_join *j, struct str data)
 {
-    static const char *const paths[] = {"error", "object", "choices"};
-    static const char *const but[] = {"choices", "object", "obfuscation", NULL};
-    bool chat = j->endpoint == EP_CHAT;
-    struct json_value v[3], told;
+    enum { ID, CREATED, MODEL, CHOICES, OBJECT, USAGE, ERROR, COUNT };
+    static const char *const paths[COUNT] = {"id", "created", "model", "choices", "object", "usage", "error"};
+    static const char *const but[] = {"id",    "created",     "model", "choices", "object",
+                                      "usage", "obfuscation", "p",     NULL};
+    struct json_value v[COUNT], told;
     size_t at = 0;
     if (str_eq(str_trim(data), STR("[DONE]"))) {
         j->done = true;
         return;
     }
-    j->m.failed |= json_scan(data, paths, 3, v, NULL) != 0 || present(v[0]) || !is_chunk(j, v[1]) ||
-                   (present(v[2]) && v[2].type != JSON_ARRAY);
+    j->m.failed |= json_scan(data, paths, COUNT, v, NULL) != 0 || present(v[ERROR]) ||
+                   !is_chunk(j, v[OBJECT]) || (present(v[CHOICES]) && v[CHOICES].type != JSON_ARRAY);
     if (j->m.failed)
         return;
     json_node_set(&j->m, json_node_member(&j->m, j->answer, STR("object")),
-                  literal(chat ? STR("\"chat.completion\"") : STR("\"text_completion\"")));
-    merge_members(j, j->answer, json_root(data), MERGE_REPLACE, but);
+                  literal(j->endpoint == EP_CHAT ? STR("\"chat.completion\"") : STR("\"text_completion\"")));
+    for (size_t i = ID; i <= MODEL; i++)
+        join_head(j, paths[i], v[i]);
+    if (present(v[USAGE])) /* the last one counts, whatever earlier ones had */
+        json_node_set(&j->m, json_node_member(&j->m, j->answer, STR("usage")), v[USAGE]);
+    merge_members(j, j->answer, (struct json_value){.raw = data}, MERGE_REPLACE, but);
     struct json_node *choices = json_node_member(&j->m, j->answer, STR("choices"));
     if (choices->type == JSON_ABSENT)
         json_node_set(&j->m, choices, literal(STR("[]")));
-    while (!j->m.failed && present(v[2]) && json_next(v[2].raw, &at, NULL, &told) == 1)
+    while (!j->m.failed && present(v[CHOICES]) && json_next(v[CHOICES].raw, &at, NULL, &told) == 1)
         join_choice(j, choices, told);
 }
 
@@ -222,9 +296,6 @@ static void otherwise_null(struct stream_join *j, struct json_node *n, const cha
 static bool finish_choices(struct stream_join *j)
 {
     struct json_node *choices = json_node_find(&j->m, j->answer, "choices");
-    struct json_node *usage = json_node_find(&j->m, j->answer, "usage");
-    if (usage && usage->type == JSON_NULL) /* it was to be told, and was not */
-        usage->type = JSON_ABSENT;
     if (!j->done || !choices || !choices->first)
         return false;
     for (struct json_node *c = choices->first; c; c = c->next) {
@@ -405,13 +476,11 @@ static void join_candidate(struct stream_join *j, struct json_node *candidates, 
 {
     static const char *const but[] = {"content",           "logprobsResult",     "citationMetadata",
                                       "groundingMetadata", "urlContextMetadata", NULL};
-    int64_t index = 0;
     if (told.type != JSON_OBJECT) {
         j->m.failed = true;
         return;
     }
-    json_int(json_member(told, "index"), &index);
-    struct json_node *c = json_node_at(&j->m, candidates, index);
+    struct json_node *c = json_node_at(&j->m, candidates, index_of(j, told, 0));
     for (size_t i = 0; but[i]; i++) {
         struct json_value v = json_member(told, but[i]);
         if (i == 0 && v.type == JSON_OBJECT)
@@ -425,14 +494,16 @@ static void join_candidate(struct stream_join *j, struct json_node *candidates, 
 
 static void join_generated(struct stream_join *j, struct str data)
 {
-    static const char *const paths[] = {"error", "candidates"};
-    static const char *const but[] = {"candidates", NULL};
-    struct json_value v[2], told;
+    static const char *const paths[] = {"error", "candidates", "usageMetadata"};
+    static const char *const but[] = {"candidates", "usageMetadata", NULL};
+    struct json_value v[3], told;
     size_t at = 0;
-    j->m.failed |= json_scan(data, paths, 2, v, NULL) != 0 || present(v[0]) ||
+    j->m.failed |= json_scan(data, paths, 3, v, NULL) != 0 || present(v[0]) ||
                    (present(v[1]) && v[1].type != JSON_ARRAY);
     if (j->m.failed)
         return;
+    if (present(v[2]))
+        json_node_set(&j->m, json_node_member(&j->m, j->answer, STR("usageMetadata")), v[2]);
     struct json_node *candidates = json_node_member(&j->m, j->answer, STR("candidates"));
     while (present(v[1]) && !j->m.failed && json_next(v[1].raw, &at, NULL, &told) == 1)
         join_candidate(j, candidates, told);

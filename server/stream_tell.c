@@ -74,15 +74,18 @@ struct chat {
     struct teller *t;
     bool messages;       /* not texts */
     struct str head;     /* of an event, up to its choices */
+    struct str full;     /* … with what only the first and the last event of choices tell */
+    bool whole;          /* the next event begins with that */
     int64_t index;       /* of the choice being told */
     struct str logprobs; /* of it, not told yet */
 };
 
 /* Opens an event up to the inside of its choice. */
-static struct json_writer open_chunk(const struct chat *c)
+static struct json_writer open_chunk(struct chat *c)
 {
     struct json_writer w = json_writer(c->t->out);
-    buf_add(c->t->out, c->head);
+    buf_add(c->t->out, c->whole ? c->full : c->head);
+    c->whole = false;
     json_open(&w, '{');
     json_member_i64(&w, "index", c->index);
     return w;
@@ -240,7 +243,7 @@ static void put_message(struct chat *c, struct json_value message)
     }
 }
 
-static void put_choice(struct chat *c, struct json_value choice, uint32_t place)
+static void put_choice(struct chat *c, struct json_value choice, uint32_t place, bool is_last)
 {
     struct json_value logprobs = json_member(choice, "logprobs");
     if (json_int(json_member(choice, "index"), &c->index) != 0)
@@ -250,6 +253,7 @@ static void put_choice(struct chat *c, struct json_value choice, uint32_t place)
         put_message(c, json_member(choice, "message"));
     else
         put_text(c, STR("text"), json_member(choice, "text"));
+    c->whole |= is_last;
     struct json_writer w = open_chunk(c);
     if (c->messages)
         json_member_raw(&w, "delta", STR("{}"));
@@ -274,7 +278,15 @@ static bool are_choices(const struct chat *c, struct json_value choices)
     return true;
 }
 
-static void make_head(struct chat *c)
+/* Members longer than any that vendors repeat with each event: sources, say, which would make a stream of a
+ * short answer with many of them hundreds of times as long. */
+static bool is_long(struct str name, struct json_value v)
+{
+    enum { LONG = 256 };
+    return v.raw.n > LONG && !tell_named(name, (const char *const[]){"id", "model", NULL});
+}
+
+static struct str make_head(const struct chat *c, bool full)
 {
     static const char *const but[] = {"choices", "usage", NULL};
     struct json_value v;
@@ -286,13 +298,13 @@ static void make_head(struct chat *c)
     buf_add(&b, STR("data: "));
     json_open(&w, '{');
     while (json_next(c->t->answer, &at, &name, &v) == 1) {
-        if (tell_named(name, but))
+        if (tell_named(name, but) || (!full && is_long(name, v)))
             continue;
         json_name_raw(&w, name);
         json_raw(&w, str_eq(name, STR("object")) && c->messages ? STR("\"chat.completion.chunk\"") : v.raw);
     }
     json_member_open(&w, "choices", '[');
-    c->head = buf_str(&b);
+    return buf_str(&b);
 }
 
 static int tell_chat(struct teller *t)
@@ -304,9 +316,11 @@ static int tell_chat(struct teller *t)
     if (json_scan(t->answer, paths, 3, v, NULL) != 0 ||
         !tell_is(v[0], c.messages ? "chat.completion" : "text_completion") || !are_choices(&c, v[1]))
         return -1;
-    make_head(&c);
+    c.head = make_head(&c, false);
+    c.full = make_head(&c, true);
+    c.whole = true;
     for (uint32_t i = 0; json_next(v[1].raw, &at, NULL, &choice) == 1; i++)
-        put_choice(&c, choice, i);
+        put_choice(&c, choice, i, i + 1 == v[1].count);
     if (t->how->with_usage && v[2].type == JSON_OBJECT) {
         struct json_writer w = json_writer(t->out);
         buf_add(t->out, c.head);

@@ -53,6 +53,67 @@ static const struct stream streams[] = {
      "\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"x\\\":1}\"}},{\"id\":\"b\",\"type\":\"function\","
      "\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}]},\"logprobs\":null,\"finish_reason\":\"tool_"
      "calls\"}]}"},
+    {"reasoning in details: neighbours of a kind are one, what is encrypted stays apart",
+     {ONE("{\"role\":\"assistant\",\"reasoning_details\":[]}", "null"),
+      ONE("{\"reasoning_details\":[{\"type\":\"reasoning.text\",\"text\":\"How\",\"format\":\"f1\",\"index\":"
+          "0}]}",
+          "null"),
+      ONE("{\"reasoning_details\":[{\"type\":\"reasoning.text\",\"text\":\" "
+          "so\",\"format\":\"f1\",\"index\":0}]}",
+          "null"),
+      ONE("{\"reasoning_details\":[{\"type\":\"reasoning.text\",\"signature\":\"s\",\"format\":\"f1\","
+          "\"index\":"
+          "0},{\"type\":\"reasoning.text\",\"text\":\"2nd\",\"index\":1}]}",
+          "null"),
+      ONE("{\"reasoning_details\":[{\"type\":\"reasoning.encrypted\",\"data\":\"d\",\"index\":1},{\"type\":"
+          "\"reasoning.encrypted\",\"data\":\"e\",\"index\":1}]}",
+          "null"),
+      ONE("{\"content\":\"x\"}", "\"stop\""), "[DONE]"},
+     "{\"id\":\"c1\",\"object\":\"chat.completion\",\"created\":7,\"model\":\"m\",\"choices\":[{\"index\":0,"
+     "\"message\":{\"role\":\"assistant\",\"content\":\"x\",\"reasoning_details\":[{\"type\":\"reasoning."
+     "text\","
+     "\"text\":\"How "
+     "so\",\"format\":\"f1\",\"signature\":\"s\",\"index\":0},{\"type\":\"reasoning.text\",\"text\":"
+     "\"2nd\",\"index\":1},{\"type\":\"reasoning.encrypted\",\"data\":\"d\",\"index\":1},{\"type\":"
+     "\"reasoning.encrypted\",\"data\":\"e\",\"index\":1}]},\"logprobs\":null,\"finish_reason\":\"stop\"}]}"},
+    {"tools that the provider ran, told twice",
+     {ONE("{\"executed_tools\":[{\"index\":0,\"type\":\"search\",\"arguments\":\"{}\",\"search_results\":{"
+          "\"results\":[]}}]}",
+          "null"),
+      ONE("{\"executed_tools\":[{\"index\":0,\"type\":\"search\",\"arguments\":\"{}\",\"output\":\"o\","
+          "\"search_results\":{\"results\":[{\"url\":\"u\"}]}}]}",
+          "\"stop\""),
+      "[DONE]"},
+     "{\"id\":\"c1\",\"object\":\"chat.completion\",\"created\":7,\"model\":\"m\",\"choices\":[{\"index\":0,"
+     "\"message\":{\"content\":null,\"executed_tools\":[{\"index\":0,\"type\":\"search\",\"arguments\":\"{}"
+     "\","
+     "\"output\":\"o\",\"search_results\":{\"results\":[{\"url\":\"u\"}]}}]},\"logprobs\":null,\"finish_"
+     "reason\":"
+     "\"stop\"}]}"},
+    {"its name is what the first chunk calls it that has one, its usage the last one's",
+     {"{\"id\":\"\",\"object\":\"\",\"created\":0,\"model\":\"\",\"choices\":[],\"usage\":{\"early\":1}}",
+      ONE("{\"content\":\"x\"}", "\"stop\""),
+      "{\"id\":\"stub\",\"created\":9,\"model\":\"n\",\"p\":\"abc\",\"choices\":[],\"usage\":{\"late\":2}}",
+      "[DONE]"},
+     "{\"id\":\"c1\",\"object\":\"chat.completion\",\"created\":7,\"model\":\"m\",\"choices\":[{\"index\":0,"
+     "\"message\":{\"content\":\"x\"},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":{\"late\":2}"
+     "}"},
+    {"a choice's index that is none",
+     {CHUNK "\"choices\":[{\"index\":1e9,\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}",
+      "[DONE]"},
+     NULL},
+    {"a negative one",
+     {CHUNK "\"choices\":[{\"index\":-1,\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}",
+      "[DONE]"},
+     NULL},
+    {"a call's index that leaves no room for another",
+     {ONE("{\"tool_calls\":[{\"index\":9223372036854775807,\"id\":\"a\"}]}", "null"),
+      ONE("{\"tool_calls\":[{\"id\":\"b\"}]}", "\"tool_calls\""), "[DONE]"},
+     NULL},
+    {"a text told twice in a breath",
+     {ONE("{\"content\":\"a\",\"content\":\"b\"}", "\"stop\""), "[DONE]"},
+     NULL},
+    {"a name that has to be decoded", {ONE("{\"c\\u006fntent\":\"a\"}", "\"stop\""), "[DONE]"}, NULL},
     {"two choices, interleaved, the second one first",
      {CHUNK "\"choices\":[{\"index\":1,\"delta\":{\"role\":\"assistant\",\"content\":\"b\"},\"finish_"
             "reason\":null}]}",
@@ -271,8 +332,7 @@ static const struct stream generated[] = {
      "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"ab\"}]},\"logprobsResult\":{\"chosenCandidates\":"
      "[1,1]},\"groundingMetadata\":{\"webSearchQueries\":[\"q\",\"r\"],\"groundingChunks\":[{\"c\":1},{\"c\":"
      "2}]},"
-     "\"new\":\"y\",\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokensDetails\":[2],"
-     "\"thoughtsTokenCount\":3}}"},
+     "\"new\":\"y\",\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokensDetails\":[2]}}"},
     {"two candidates",
      {"{\"candidates\":[{\"index\":1,\"content\":{\"parts\":[{\"text\":\"b\"}]}}]}",
       "{\"candidates\":[{\"index\":0,\"content\":{\"parts\":[{\"text\":\"\"}]}}]}"},
@@ -320,6 +380,31 @@ static void test_streams(void **state)
     CHECK(responses, EP_RESPONSES);
     CHECK(generated, EP_GENERATE);
     assert_null(stream_join_new(EP_EMBEDDINGS, false, 1000));
+}
+
+/* Objects of hundreds of members that come again and again would take their time; one that comes once is only
+ * kept. */
+static void test_names(void **state)
+{
+    (void)state;
+    struct buf chunk, out;
+    buf_init(&chunk, 1 << 20);
+    buf_init(&out, 1 << 20);
+    buf_add(&chunk,
+            STR(CHUNK "\"choices\":[{\"index\":0,\"finish_reason\":\"stop\",\"delta\":{\"x\":{\"a\":0"));
+    for (int i = 0; i < 1000; i++)
+        buf_printf(&chunk, ",\"a%d\":0", i);
+    buf_add(&chunk, STR("}}}]}"));
+    for (int times = 1; times <= 2; times++) {
+        struct stream_join *j = stream_join_new(EP_CHAT, false, 1 << 20);
+        for (int i = 0; i < times; i++)
+            stream_join_event(j, buf_str(&chunk));
+        stream_join_event(j, STR("[DONE]"));
+        assert_int_equal(stream_join_finish(j, &out), times == 1 ? 0 : -1);
+        stream_join_free(&j);
+    }
+    buf_free(&out);
+    buf_free(&chunk);
 }
 
 /* An array's elements are events, and an event's bytes may be cut anywhere. */
@@ -392,10 +477,8 @@ static void test_bound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_streams),
-        cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_numbers_are_kept),
-        cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_streams),          cmocka_unit_test(test_names), cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_numbers_are_kept), cmocka_unit_test(test_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

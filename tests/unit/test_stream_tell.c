@@ -337,6 +337,42 @@ static void test_form_of_chat(void **state)
                      "],\"usage\":{\"total_tokens\":3}}\n\ndata: [DONE]\n\n");
 }
 
+/* What is long is told with the first event and with the last one of the choices. */
+static void test_long_members(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct buf answer, out;
+    char sources[300], text[1000];
+    arena_init(&arena);
+    buf_init(&answer, 1 << 16);
+    buf_init(&out, 1 << 16);
+    memset(sources, 's', sizeof sources);
+    memset(text, 't', sizeof text);
+    buf_printf(&answer, "{\"object\":\"chat.completion\",\"sources\":[\"%.300s\"],\"choices\":[", sources);
+    for (int i = 0; i < 2; i++)
+        buf_printf(&answer, "%s{\"message\":{\"content\":\"%.1000s\"},\"finish_reason\":\"stop\"}",
+                   i ? "," : "", text);
+    buf_add(&answer, STR("],\"usage\":{}}"));
+    struct stream_tell how = {.endpoint = EP_CHAT, .with_usage = true};
+    assert_true(stream_tell(&how, buf_str(&answer), &arena, &out) > 10);
+    struct str events = buf_str(&out), first, line;
+    size_t n = 0, told = 0;
+    assert_true(str_split(&events, '\n', &first));
+    assert_non_null(memmem(first.p, first.n, "\"sources\"", 9));
+    while (str_split(&events, '\n', &line)) {
+        bool has = line.n > 0 && memmem(line.p, line.n, "\"sources\"", 9);
+        bool ends = line.n > 0 && memmem(line.p, line.n, "\"finish_reason\":\"stop\"", 22);
+        n += ends;
+        told += has;
+        assert_int_equal(has, ends && n == 2);
+    }
+    assert_int_equal(told, 1);
+    buf_free(&out);
+    buf_free(&answer);
+    arena_fini(&arena);
+}
+
 static void test_form_of_google(void **state)
 {
     (void)state;
@@ -528,7 +564,7 @@ int main(void)
         cmocka_unit_test(test_round_trip),        cmocka_unit_test(test_messages),
         cmocka_unit_test(test_form_of_chat),      cmocka_unit_test(test_form_of_google),
         cmocka_unit_test(test_form_of_responses), cmocka_unit_test(test_form_of_messages),
-        cmocka_unit_test(test_not_told),
+        cmocka_unit_test(test_not_told),          cmocka_unit_test(test_long_members),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
