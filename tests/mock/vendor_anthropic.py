@@ -8,7 +8,7 @@ from vendor_wire import Stream, Vendor, Whole, event, pieces
 
 ALLOWED = set("model max_tokens messages system stream stop_sequences temperature top_p top_k metadata tools tool_choice thinking output_config service_tier cache_control".split())
 # what is there only for those who ask for its beta
-BETAS = {"context-management-2025-06-27": "context_management", "fast-mode-2026-02-01": "speed", "mcp-client-2025-11-20": "mcp_servers"}
+BETAS = {"context-management-2025-06-27": "context_management", "fast-mode-2026-02-01": "speed", "mcp-client-2025-11-20": "mcp_servers", "structured-outputs-2025-11-13": "output_format"}
 SEARCHING = ("advanced-tool-use-2025-11-20", "tool-search-tool-2025-10-19")
 # Vertex refuses betas that it does not know
 BETAS_OF_VERTEX = set(
@@ -138,7 +138,7 @@ class Anthropic(Vendor):
             need(ask.choice in ("auto", "none"), "Thinking may not be enabled when tool_choice forces tool use.")
 
     def read_format(self, ask, body):
-        config = body.get("output_config") or {}
+        config = body.get("output_config") or ({"format": body["output_format"]} if body.get("output_format") else {})
         only(config, {"format", "effort", "task_budget"}, "output_config")
         need(not config or "claude-3" not in ask.model, "This model does not support structured outputs or effort.")
         if "format" in config:

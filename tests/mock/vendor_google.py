@@ -49,6 +49,11 @@ def strict_parts(p, where):
     return data[0]
 
 
+def either_base64(data):
+    """Both alphabets are taken, as everywhere in Google's JSON."""
+    return data.replace("-", "+").replace("_", "/") if isinstance(data, str) else data
+
+
 class Gemini(Vendor):
     name = "gemini"
     allowed = ALLOWED
@@ -194,7 +199,7 @@ class Gemini(Vendor):
                 check_signature("google", what, p["thoughtSignature"].replace("-", "+").replace("_", "/"))
         if kind == "inlineData":
             only(p[kind], {"mimeType", "data"}, where)
-            ask.media.append((p[kind]["mimeType"], sniffed(unbase64(p[kind]["data"], where), p[kind]["mimeType"], where)))
+            ask.media.append((p[kind]["mimeType"], sniffed(unbase64(either_base64(p[kind]["data"]), where), p[kind]["mimeType"], where)))
         if kind == "fileData":
             need(str(p[kind].get("fileUri")).startswith(("https://generativelanguage.googleapis.com/", "https://www.youtube.com/", "gs://")), f"{where}: Unsupported file uri {p[kind]}")
             ask.media.append(("url", p[kind]["fileUri"]))

@@ -35,6 +35,7 @@ PYTHON = {
 NODE = {
     "openai_node.mjs": ["openai"],
     "cache_node.mjs": ["openai", "@anthropic-ai/sdk", "@google/genai"],
+    "coders_node.mjs": ["@anthropic-ai/claude-code", "@google/gemini-cli"],
     "agents_node.mjs": ["ai", "zod", "@ai-sdk/openai", "@ai-sdk/anthropic", "@ai-sdk/google", "@anthropic-ai/sdk", "@google/genai"],
 }
 
@@ -116,7 +117,7 @@ def main(words):
                 "AIGW_ADMIN": f"http://127.0.0.1:{caches.admin_port}",
                 "AIGW_ADMIN_TOKEN": token,
             }
-            kinds = {"agents": agents, "cache": cached}
+            kinds = {"agents": agents, "coders": agents, "cache": cached}
             for suite in sorted([*PYTHON, *NODE]):
                 if not words or any(w in suite for w in words):
                     limited = {"AIGW_LIMITED_KEY": plain.make_key(name="limited", rpm=1)["key"]}
