@@ -501,6 +501,12 @@ bool chat_tool_allowed(const struct chat_request *c, struct str name)
     return c->n_allowed == 0;
 }
 
+bool chat_finish_is_proper(enum chat_finish f)
+{
+    return f == FINISH_STOP || f == FINISH_STOP_SEQUENCE || f == FINISH_LENGTH || f == FINISH_TOOL_CALLS ||
+           f == FINISH_DECLINED;
+}
+
 const char *chat_finish_name(enum chat_finish f)
 {
     switch (f) {

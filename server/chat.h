@@ -304,6 +304,9 @@ bool chat_request_has(const struct chat_request *c, enum chat_part_kind kind);
 /* The tool of that name; NULL: none. */
 const struct chat_tool *chat_tool(const struct chat_request *c, struct str name);
 bool chat_tool_allowed(const struct chat_request *c, struct str name);
+/* It came to an end of its own, or to the most that it may have: not filtered, refused, paused or broken off.
+ */
+bool chat_finish_is_proper(enum chat_finish f);
 /* OpenAI's word: "stop", "length", "tool_calls", "content_filter"; NULL for FINISH_NONE. */
 const char *chat_finish_name(enum chat_finish f);
 /* A whole answer, told as a stream. */

@@ -96,6 +96,7 @@ static void finish(struct chat_sink *s, const struct chat_delta *d)
     if (s->finished[d->choice])
         return;
     s->finished[d->choice] = true;
+    s->improper |= !chat_finish_is_proper(d->finish);
     end_inputs(s, s->customs, d->choice);
     if (s->tools[d->choice] && (f.finish == FINISH_STOP || f.finish == FINISH_STOP_SEQUENCE))
         f.finish = FINISH_TOOL_CALLS;

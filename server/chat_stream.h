@@ -18,6 +18,7 @@ struct chat_sink {
     uint64_t text_bytes;
     uint32_t n_choices; /* highest seen, + 1 */
     bool finished[MAX_CHAT_CHOICES];
+    bool improper;                /* one of them did not finish as it should (chat_finish_is_proper) */
     bool tools[MAX_CHAT_CHOICES]; /* a tool call was seen: a FINISH_STOP then means FINISH_TOOL_CALLS */
     struct custom_call *customs;  /* under way, of tools that are functions to the provider */
 };

@@ -1,10 +1,11 @@
 /* Answers a request from the response cache, and hands complete answers to it. Run by workers only.
  *
  * What is the same request: the same endpoint, the same targets (so two names of one route share, and a
- * changed route does not hit), the same of what else reaches a provider and alters its answer (betas, the
- * query), and the same body, whatever its white space, its members' order, the caller's name for the model,
- * and whether the answer is to be streamed. All of it goes into one SHA-256, together with whose it is
- * (cache.scope): that a cached answer never crosses tenants needs no further check.
+ * changed route, or a provider that is another one now, does not hit), the same of what else alters an answer
+ * (the route's own settings, betas, the query), and the same body, whatever its white space, its members'
+ * order, the caller's name for the model, and whether the answer is to be streamed. All of it goes into one
+ * SHA-256, together with whose it is (cache.scope): that a cached answer never crosses tenants needs no
+ * further check.
  *
  * An entry is a whole answer in the caller's dialect (stream_join.h says how streams become one), and is told
  * whole or as a stream, as it is asked for.
@@ -20,16 +21,18 @@
 #include "stream_tell.h"
 #include "translate.h"
 
-enum { MAX_TTL_S = 365 * 24 * 3600, KEY_EXTRA = 32 * 1024 };
+enum { MAX_TTL_S = 365 * 24 * 3600, KEY_EXTRA = 64 * 1024 };
 
 /* It goes on with something that the provider keeps and that the call changes, or goes on when it has been
  * answered: no two such calls are the same. */
 static bool has_state(const struct request *r)
 {
-    static const char *const paths[] = {"conversation", "background", "container"};
-    struct json_value v[3];
-    return json_scan(r->body, paths, 3, v, NULL) != 0 || v[0].type == JSON_STRING ||
-           v[0].type == JSON_OBJECT || v[1].type == JSON_TRUE || v[2].type == JSON_STRING;
+    enum { CONVERSATION, BACKGROUND, CONTAINER, COUNT };
+    static const char *const paths[COUNT] = {"conversation", "background", "container"};
+    struct json_value v[COUNT];
+    return json_scan(r->body, paths, COUNT, v, NULL) != 0 || v[CONVERSATION].type == JSON_STRING ||
+           v[CONVERSATION].type == JSON_OBJECT || v[BACKGROUND].type == JSON_TRUE ||
+           v[CONTAINER].type == JSON_STRING || json_member(v[CONTAINER], "id").type == JSON_STRING;
 }
 
 static bool cacheable(const struct request *r)
@@ -153,18 +156,52 @@ static void spell_query(const struct request *r, struct buf *b)
     buf_add_byte(b, '\n');
 }
 
+static void spell_word(struct buf *b, const char *word)
+{
+    spell_text(b, word ? str_of(word) : STR_NULL);
+}
+
+/* Who answers: a name that stands for another account, place or version after a reload is another provider.
+ */
+static void spell_provider(const struct conf_provider *p, struct buf *b)
+{
+    const char *const words[] = {p->name,    p->type,     p->base_url, p->api_version,
+                                 p->project, p->location, p->region};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        spell_word(b, words[i]);
+    buf_printf(b, "%d\n%zu\n", (int)p->responses, p->n_headers);
+    for (size_t i = 0; i < p->n_headers; i++) {
+        spell_word(b, p->headers[i].name);
+        spell_word(b, p->headers[i].value);
+    }
+}
+
+static void spell_targets(const struct request *r, struct buf *b)
+{
+    buf_printf(b, "%zu\n", r->n_targets);
+    for (size_t i = 0; i < r->n_targets; i++) {
+        spell_provider(&r->worker->config->providers[r->targets[i].provider], b);
+        spell_text(b, r->targets[i].model);
+    }
+}
+
+/* What of a route decides about an answer: what is refused, what is left out, how long it may be. */
+static void spell_route(const struct conf_model *route, struct buf *b)
+{
+    if (route)
+        buf_printf(b, "%d %d %u\n", (int)route->strict, (int)route->hosted_tools,
+                   (unsigned)route->max_output);
+}
+
 /* Each part has its length before it or is JSON, so no two requests are spelled alike. */
 static int spell(struct request *r, struct buf *b)
 {
     static const char *const skip[] = {"stream", "stream_options", "model"};
-    buf_add(b, STR("aigw response 2\n"));
+    buf_add(b, STR("aigw response 3\n"));
     spell_text(b, str_of(r->cache_scope));
-    buf_printf(b, "%d\n%d\n%zu\n", (int)r->match.endpoint, r->match.batch, r->n_targets);
-    for (size_t i = 0; i < r->n_targets; i++) {
-        json_put_string(b, str_of(r->worker->config->providers[r->targets[i].provider].name));
-        json_put_string(b, r->targets[i].model);
-        buf_add_byte(b, '\n');
-    }
+    buf_printf(b, "%d\n%d\n", (int)r->match.endpoint, r->match.batch);
+    spell_route(r->route, b);
+    spell_targets(r, b);
     spell_headers(r, b);
     spell_query(r, b);
     return json_canonical(b, r->body, skip, sizeof skip / sizeof *skip, r->arena) < 0 || b->full ? -1 : 0;
@@ -231,8 +268,6 @@ static enum step replay_stream(struct request *r, const struct cache_entry *e)
 
 static enum step answer_hit(struct request *r, const struct cache_entry *e)
 {
-    if (r->route && r->route->strict && e->dropped.n > 0) /* stored by a route that is not */
-        return STEP_NEXT;
     if (r->stream && endpoint_generates(r->match.endpoint))
         return replay_stream(r, e);
     note_hit(r, e);
@@ -274,7 +309,20 @@ enum step request_cache(struct request *r)
 
 /* ---- a miss that has been answered ---- */
 
-/* Each choice has come to its own end; one that a filter has cut is not what the caller asked for. */
+/* Words of OpenAI and its relatives for an end that is none: cut by a filter, or broken off. */
+static bool is_bad_end(struct str reason)
+{
+    static const struct str words[] = {
+        STR(""),        STR("content_filter"), STR("safety"),
+        STR("refusal"), STR("sensitive"),      STR("error"),
+        STR("abort"),   STR("cancelled"),      STR("insufficient_system_resource")};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (str_eq(reason, words[i]))
+            return true;
+    return false;
+}
+
+/* Each choice has come to its own end. */
 static bool choices_complete(struct json_value choices, struct arena *a)
 {
     static const char *const paths[] = {"finish_reason"};
@@ -283,7 +331,7 @@ static bool choices_complete(struct json_value choices, struct arena *a)
         return false;
     for (size_t at = 0; json_next(choices.raw, &at, NULL, &choice) == 1;) {
         if (choice.type != JSON_OBJECT || json_scan(choice.raw, paths, 1, &reason, NULL) < 0 ||
-            reason.type != JSON_STRING || str_eq(json_text(reason, a), STR("content_filter")))
+            reason.type != JSON_STRING || is_bad_end(json_text(reason, a)))
             return false;
     }
     return true;
@@ -307,7 +355,8 @@ static bool candidates_complete(struct json_value candidates, struct arena *a)
 static bool stop_complete(struct json_value reason, struct arena *a)
 {
     struct str s = json_text(reason, a);
-    return s.n > 0 && !str_eq(s, STR("refusal")) && !str_eq(s, STR("pause_turn"));
+    return s.n > 0 && !str_eq(s, STR("refusal")) && !str_eq(s, STR("pause_turn")) &&
+           !str_eq(s, STR("compaction"));
 }
 
 /* What OpenAI calls incomplete has come to its end where it reached its maximum. */

@@ -118,6 +118,15 @@ static void mend_finish(struct chat_answer *answer)
     }
 }
 
+/* Dialects without a word for it tell an answer that broke off like a whole one. */
+static bool is_proper(const struct chat_answer *answer)
+{
+    for (size_t i = 0; i < answer->n_choices; i++)
+        if (!chat_finish_is_proper(answer->choices[i].finish))
+            return false;
+    return true;
+}
+
 static void write_delta(void *arg, const struct chat_delta *d)
 {
     chat_sink_take(arg, d);
@@ -178,6 +187,7 @@ static enum step tell(struct translated *t, struct str body)
     if (t->a->dialect->read_chat(&t->reader, body, &answer) != 0)
         return refused_answer(t);
     mend_finish(&answer);
+    r->cache_store &= is_proper(&answer);
     custom_tool_answer(r->chat, &answer, r->arena);
     take_usage(t, &answer);
     return r->stream ? tell_as_stream(t, &answer) : tell_whole(t, &answer);
@@ -351,7 +361,7 @@ static enum step end_properly(struct translated *t)
     upstream_last_seen(t->a->up);
     if (answer_end(r, buf_str(&t->out)) != 0)
         return relay_client_gone(t->a, t->sink.text_bytes);
-    if (t->join)
+    if (t->join && !t->sink.improper)
         store(t);
     return STEP_DONE;
 }

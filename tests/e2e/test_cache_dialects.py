@@ -29,8 +29,10 @@ def vendors(tmp_path_factory):
 @pytest.fixture(scope="module")
 def gw(vendors, tmp_path_factory):
     parts = vendors.parts()
-    strict = '{ name = "strict-claude"; strict = true; targets = ( { provider = "anthropic"; model = "claude-sonnet-4-5"; } ); }'
-    g = Gateway(tmp_path_factory.mktemp("gw"), upstream_port=9, cache=True, providers=parts["providers"], models=parts["models"] + "," + strict, env=vendors.env())
+    claude = 'targets = ( { provider = "anthropic"; model = "claude-sonnet-4-5"; } )'
+    settings = {"strict": "strict = true", "short": "max_output = 64", "codex": 'hosted_tools = "drop"', "same": "context_window = 200000"}
+    names = "".join(f', {{ name = "{name}-claude"; {claude}; {setting}; }}' for name, setting in settings.items())
+    g = Gateway(tmp_path_factory.mktemp("gw"), upstream_port=9, cache=True, providers=parts["providers"], models=parts["models"] + names, env=vendors.env())
     g.start()
     try:
         yield g
@@ -183,6 +185,18 @@ def test_no_broken_stream_is_stored(gw, key, vendors, model, dialect, word):
     assert verdict(again) != "hit" and len(vendors.seen) == before + 3
 
 
+@pytest.mark.parametrize("first", (False, True), ids=("whole", "stream"))
+@dialects
+@pytest.mark.parametrize("model", ("claude-sonnet-4-5", "gemini-2.5-flash", "amazon.nova-pro-v1:0"))
+def test_no_answer_that_broke_off_is_stored(gw, key, model, dialect, first):
+    """Paused, or malformed: not every caller's dialect has a word for it."""
+    c = CALLERS[dialect]
+    ask = lambda: c.post(gw, key, c.body(f"{model}--broken", [user("again")]), first, model=f"{model}--broken")  # noqa: E731
+    bad = ask()
+    stores(gw, lambda: c.ask(gw, key, c.body(model, [user(said())]), first))
+    assert (verdict(bad), verdict(ask())) == ("miss", "miss")
+
+
 @dialects
 @pytest.mark.parametrize("model", ("gpt-4o", "gemini-2.5-flash"))
 def test_what_is_too_large_is_not_stored(vendors, tmp_path, model, dialect):
@@ -245,12 +259,50 @@ def test_what_is_part_of_the_question(gw, key, dialect, model, headers, query, s
     assert verdict(c.ask(gw, key, body)) == "hit"
 
 
+@pytest.mark.parametrize("name, hit", (("same", True), ("short", False), ("strict", False), ("codex", False)))
+def test_names_of_one_target_share_what_they_would_answer_alike(gw, key, vendors, name, hit):
+    c = CALLERS["chat"]
+    body = c.body("claude-sonnet-4-5", [user(said())])
+    stores(gw, lambda: c.ask(gw, key, body))
+    before = vendors.count
+    a = c.ask(gw, key, {**body, "model": name + "-claude"})
+    assert verdict(a) == ("hit" if hit else "miss") and (vendors.count == before) == hit
+
+
+def test_a_provider_that_is_another_one_now_does_not_hit(vendors, tmp_path):
+    """… though it is called as before."""
+    parts = vendors.parts()
+    g = Gateway(tmp_path, upstream_port=9, cache=True, env=vendors.env(), **parts).start()
+    try:
+        k, c = g.make_key()["key"], CALLERS["chat"]
+        body = c.body("gpt-4o", [user(said())])
+        ask = lambda: c.ask(g, k, body)  # noqa: E731
+        stores(g, ask)
+        own = next(line for line in parts["providers"].splitlines() if 'name = "openai"' in line)
+        for changed in (own.replace("127.0.0.1", "localhost"), own.replace("}", 'headers = { openai-organization = "other"; }; }'), own):
+            g.write_config(providers=parts["providers"].replace(own, changed))
+            assert g.admin("POST", "/v1/reload").status == 200
+            wait_until(lambda: verdict(ask()) == ("hit" if changed == own else "miss"))  # noqa: B023
+    finally:
+        try:
+            g.stop()
+        finally:
+            g.clean()
+
+
 def test_dialects_do_not_share(gw, key):
     """Chat's and Anthropic's bodies may be the same."""
     body = {"model": "claude-sonnet-4-5", "max_tokens": 50, "messages": [{"role": "user", "content": said()}]}
     stores(gw, lambda: gw.request("POST", "/v1/messages", body, {"x-api-key": key}))
     a = stores(gw, lambda: gw.request("POST", "/v1/chat/completions", body, {"x-api-key": key}))
     assert a.status == 200 and verdict(a) == "miss" and a.json()["object"] == "chat.completion"
+
+
+def test_a_container_that_is_kept_is_a_state(gw, key):
+    """Skills alone name none."""
+    body = {"model": "claude-sonnet-4-5--lax", "max_tokens": 50, "messages": [{"role": "user", "content": said()}]}
+    ask = lambda container: gw.request("POST", "/v1/messages", {**body, "container": container}, {"x-api-key": key})  # noqa: E731
+    assert [verdict(ask(x)) for x in ("c1", {"id": "c1", "skills": []}, {"skills": []})] == [None, None, "miss"]
 
 
 @pytest.mark.parametrize("more", ({"conversation": "conv_1"}, {"background": True}))

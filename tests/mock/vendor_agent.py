@@ -152,7 +152,9 @@ def play(ask, do):
     """The answer. do: behaviour words of the model's name."""
     turn = Turn(thinking=THOUGHT if ask.thinks or "think" in do else "")
     wants = ask.tools and ask.choice != "none" and "text" not in do
-    if "filter" in do or "refuse" in do:
+    if "broken" in do:
+        turn.text, turn.finish = "I began, but", "broken"
+    elif "filter" in do or "refuse" in do:
         turn.text, turn.finish = ("I began, but" if "filter" in do else "I'm sorry, I can't help with that."), ("filter" if "filter" in do else "refusal")
     elif wants and (ask.rounds < do.get("rounds", 1) or (ask.choice not in ("auto", "none") and not ask.results)):
         turn.text = "I'll look that up." if "quiet" not in do and ask.choice == "auto" else ""

@@ -30,7 +30,7 @@ BLOCKS = {
     },
 }
 KINDS = {400: "invalid_request_error", 401: "authentication_error", 402: "billing_error", 403: "permission_error", 404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error", 504: "timeout_error", 529: "overloaded_error"}
-FINISH = {"stop": "end_turn", "tools": "tool_use", "length": "max_tokens", "filter": "refusal", "refusal": "refusal"}
+FINISH = {"stop": "end_turn", "tools": "tool_use", "length": "max_tokens", "filter": "refusal", "refusal": "refusal", "broken": "pause_turn"}
 SYSTEM_TURNS = ("claude-opus-4-8", "claude-opus-5")  # models that take instructions amid the conversation
 NOT_IN_SCHEMAS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "pattern", "multipleOf", "uniqueItems", "maxItems", "oneOf", "not"}
 

@@ -15,7 +15,7 @@ from vendor_wire import Stream, Vendor, Whole, pieces, vector
 
 ALLOWED = set("messages system inferenceConfig toolConfig guardrailConfig additionalModelRequestFields additionalModelResponseFieldPaths performanceConfig requestMetadata promptVariables outputConfig serviceTier".split())
 KINDS = {400: "ValidationException", 401: "UnrecognizedClientException", 403: "AccessDeniedException", 404: "ResourceNotFoundException", 408: "ModelTimeoutException", 424: "ModelErrorException", 429: "ThrottlingException", 500: "InternalServerException", 503: "ServiceUnavailableException"}
-FINISH = {"stop": "end_turn", "tools": "tool_use", "length": "max_tokens", "filter": "content_filtered", "refusal": "guardrail_intervened"}
+FINISH = {"stop": "end_turn", "tools": "tool_use", "length": "max_tokens", "filter": "content_filtered", "refusal": "guardrail_intervened", "broken": "malformed_model_output"}
 CACHE_POINT = {"type": "default"}
 
 

@@ -16,7 +16,8 @@ Behind "--" in a model's name stand words, "-" between them:
     whole        no stream, though one was asked for
     damage       Bedrock: a bit of a message is wrong; other: its model has a language of its own; metricless: no metrics of AWS's
 
-and what the agent does (vendor_agent.play): think, text, quiet, noargs, rounds2, length, filter, refuse, empty. "lax" lets unknown
+and what the agent does (vendor_agent.play): think, text, quiet, noargs, rounds2, length, filter, refuse, broken (an end that
+is none: paused, malformed), empty. "lax" lets unknown
 members be.
 """
 
