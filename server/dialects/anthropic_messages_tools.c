@@ -100,6 +100,8 @@ int messages_read_tool_choice(struct messages_reading *m, struct json_value choi
     c->tool_name = c->tool_choice == TOOLS_NAMED ? json_text(v[1], m->a) : STR_NULL;
     if (c->tool_choice == TOOLS_NAMED && !chat_tool(c, c->tool_name))
         return messages_wrong(m, &here, "name", "this tool is not among the tools provided");
+    if (is_given(v[2]) && v[2].type != JSON_TRUE && v[2].type != JSON_FALSE)
+        return messages_wrong(m, &here, "disable_parallel_tool_use", "Input should be a valid boolean");
     if (v[2].type == JSON_TRUE) {
         c->parallel_tools = 0;
         chat_set_param(c, PARAM_PARALLEL_TOOLS, "tool_choice.disable_parallel_tool_use", v[2]);

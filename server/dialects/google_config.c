@@ -74,6 +74,13 @@ static int read_level(struct google_reading *g, const char *place, struct str le
     return google_wrong(g, place, "the level must be MINIMAL, LOW, MEDIUM or HIGH.");
 }
 
+static int check_flag(struct google_reading *g, const char *place, const char *name, struct json_value v)
+{
+    if (v.type == JSON_ABSENT || v.type == JSON_TRUE || v.type == JSON_FALSE)
+        return 0;
+    return google_wrong(g, place, "'%s' must be true or false.", name);
+}
+
 static int read_thinking(struct google_reading *g, struct json_value config)
 {
     enum { SHOWN, BUDGET, LEVEL, FIELDS };
@@ -81,7 +88,11 @@ static int read_thinking(struct google_reading *g, struct json_value config)
     static const char *const names[FIELDS] = {"includeThoughts", "thinkingBudget", "thinkingLevel"};
     struct json_value v[FIELDS];
     int64_t budget;
+    if (config.type != JSON_ABSENT && config.type != JSON_OBJECT)
+        return google_wrong(g, place, "it must be an object.");
     google_fields(config, names, FIELDS, v, NULL, NULL);
+    if (check_flag(g, place, "includeThoughts", v[SHOWN]) != 0)
+        return -1;
     if (v[SHOWN].type == JSON_TRUE || v[SHOWN].type == JSON_FALSE)
         g->out->thinking_shown = v[SHOWN].type == JSON_TRUE;
     if (v[LEVEL].type != JSON_ABSENT && read_level(g, place, json_text(v[LEVEL], g->a)) != 0)
@@ -140,6 +151,8 @@ int google_read_config(struct google_reading *g, struct json_value config)
     for (size_t i = 0; i < NUMBERS; i++)
         if (read_number(g, numbers[i].param, numbers[i].full, v[i], numbers[i].whole) != 0)
             return -1;
+    if (check_flag(g, "generationConfig", "responseLogprobs", v[LOGPROBS]) != 0)
+        return -1;
     chat_set_param(g->out, PARAM_LOGPROBS, "generationConfig.responseLogprobs", v[LOGPROBS]);
     if (v[MODALITIES].type == JSON_ARRAY && !only_text(v[MODALITIES], g->a))
         chat_set_param(g->out, PARAM_MODALITIES, "generationConfig.responseModalities", v[MODALITIES]);

@@ -31,6 +31,13 @@ static bool is_googles(struct str uri)
            str_starts(uri, STR("https://youtu.be/"));
 }
 
+static int check_mime(struct google_reading *g, const char *place, struct json_value v)
+{
+    return v.type == JSON_ABSENT || v.type == JSON_STRING
+               ? 0
+               : google_wrong(g, place, "'mimeType' must be a text.");
+}
+
 static int read_inline(struct google_reading *g, const char *place, struct json_value v, struct chat_part *p)
 {
     enum { MIME, DATA, NAME, FIELDS };
@@ -39,6 +46,8 @@ static int read_inline(struct google_reading *g, const char *place, struct json_
     google_fields(v, names, FIELDS, m, NULL, NULL);
     if (m[DATA].type != JSON_STRING)
         return google_wrong(g, place, "'data' must be a text of base64.");
+    if (check_mime(g, place, m[MIME]) != 0)
+        return -1;
     p->data = json_text(m[DATA], g->a);
     if (!chat_base64(&p->data, g->a))
         return google_wrong(g, place, "'data' must be a text of base64.");
@@ -61,6 +70,8 @@ static int read_file(struct google_reading *g, const char *place, struct json_va
     struct str uri = json_text(m[URI], g->a);
     if (uri.n == 0)
         return google_wrong(g, place, "'fileUri' is missing.");
+    if (check_mime(g, place, m[MIME]) != 0)
+        return -1;
     p->mime = json_text(m[MIME], g->a);
     p->name = json_text(m[NAME], g->a);
     p->kind = kind_of(p->mime);

@@ -150,8 +150,10 @@ static int read_tool_config(struct google_reading *g, struct json_value config)
         return google_wrong(g, place, "it must be an object.");
     if (read_mode(g, place, google_field(calling, "mode")) != 0)
         return -1;
+    if (names.type != JSON_ABSENT && names.type != JSON_ARRAY)
+        return google_wrong(g, place, "'allowedFunctionNames' must be a list of names.");
     for (size_t i = 0; json_next(names.raw, &i, NULL, &name) == 1;) {
-        if (names.type != JSON_ARRAY || name.type != JSON_STRING)
+        if (name.type != JSON_STRING)
             return google_wrong(g, place, "'allowedFunctionNames' must be a list of names.");
         chat_add_allowed(g->out, g->a, json_text(name, g->a));
     }

@@ -99,6 +99,8 @@ static int take_function(struct openai_reading *d, struct json_value function, s
         return reading_missing(d, at, "name");
     if (given(v[PARAMETERS]) && v[PARAMETERS].type != JSON_OBJECT)
         return reading_bad_type(d, reading_at(d, "%s.parameters", at), "a JSON schema (an object)");
+    if (given(v[DESCRIPTION]) && v[DESCRIPTION].type != JSON_STRING)
+        return reading_bad_type(d, reading_at(d, "%s.description", at), "a string");
     struct chat_tool t = {.name = name,
                           .description = text_of(d, v[DESCRIPTION]),
                           .schema = given(v[PARAMETERS]) ? v[PARAMETERS].raw : STR_NULL,

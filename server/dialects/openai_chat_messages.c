@@ -204,6 +204,8 @@ static int take_part(struct openai_reading *d, struct chat_message *m, struct js
         p->text = text_of(d, v[P_REFUSAL]);
         return 0;
     }
+    if (kind.n == 0)
+        return reading_missing(d, at, "type");
     return reading_bad(d, reading_at(d, "%s.type", at), "invalid_value",
                        "Invalid value: '" STR_FMT "' in '%s.type'.", STR_ARG(kind), at);
 }
@@ -294,9 +296,13 @@ static void take_thinking(struct openai_reading *d, struct chat_message *m, cons
         add(d, m, PART_THINKING)->text = text;
 }
 
-static struct str arguments_of(struct openai_reading *d, struct json_value v)
+/* A text of JSON; many write the object itself. */
+static int take_arguments(struct openai_reading *d, struct chat_part *p, struct json_value v, const char *at)
 {
-    return v.type == JSON_STRING ? json_text(v, d->a) : given(v) ? v.raw : STR_NULL;
+    if (given(v) && v.type != JSON_STRING && v.type != JSON_OBJECT)
+        return reading_bad_type(d, at, "a string of JSON");
+    p->arguments = v.type == JSON_STRING ? json_text(v, d->a) : given(v) ? v.raw : STR_NULL;
+    return 0;
 }
 
 static int take_tool_call(struct openai_reading *d, struct chat_message *m, struct json_value call,
@@ -316,7 +322,10 @@ static int take_tool_call(struct openai_reading *d, struct chat_message *m, stru
     p->custom = custom;
     p->name = text_of(d, v[custom ? CUSTOM_NAME : NAME]);
     p->text = custom ? text_of(d, v[INPUT]) : STR_NULL;
-    p->arguments = custom ? custom_tool_arguments(p->text, d->a) : arguments_of(d, v[ARGUMENTS]);
+    if (custom)
+        p->arguments = custom_tool_arguments(p->text, d->a);
+    else if (take_arguments(d, p, v[ARGUMENTS], reading_at(d, "%s.function.arguments", at)) != 0)
+        return -1;
     p->signature = text_of(d, v[SIGNATURE]);
     p->signer = p->signature.n > 0 ? SIGNER_GOOGLE : SIGNER_NONE;
     if (p->id.n == 0)
@@ -347,7 +356,9 @@ static int take_function_call(struct openai_reading *d, struct chat_message *m, 
         return 0;
     struct chat_part *p = add(d, m, PART_TOOL_CALL);
     p->name = member_text(d, call, "name");
-    p->arguments = arguments_of(d, json_member(call, "arguments"));
+    if (take_arguments(d, p, json_member(call, "arguments"),
+                       reading_at(d, "%s.function_call.arguments", at)) != 0)
+        return -1;
     p->id = d->last_call = arena_printf(d->a, "call_function%u", d->n_calls++);
     return p->name.n > 0 ? 0 : reading_missing(d, at, "function_call.name");
 }

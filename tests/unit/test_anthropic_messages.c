@@ -318,6 +318,8 @@ static void what_is_wrong_is_named_by_its_place(void **state)
         {ASK("\"tool_choice\":{\"type\":\"any\"}," HI), "tool_choice", "while providing tools"},
         {ASK(TOOL_F ",\"tool_choice\":{\"type\":\"tool\",\"name\":\"g\"}," HI), "tool_choice.name",
          "not among"},
+        {ASK(TOOL_F ",\"tool_choice\":{\"type\":\"auto\",\"disable_parallel_tool_use\":\"yes\"}," HI),
+         "tool_choice.disable_parallel_tool_use", "valid boolean"},
         {ASK("\"tools\":[{\"type\":\"web_search_20250305\",\"name\":\"web_search\"}]," HI), "tools.0.type",
          "'web_search_20250305'"},
         {ASK("\"tools\":[{\"name\":\"f\"}]," HI), "tools.0.input_schema", "Field required"},

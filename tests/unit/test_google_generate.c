@@ -264,6 +264,16 @@ static void what_is_wrong_is_named(void **state)
          "tools[0].functionDeclarations[1]"},
         {"{" Q ",\"toolConfig\":{\"functionCallingConfig\":{\"mode\":\"SOMETIMES\"}}}",
          "functionCallingConfig"},
+        {"{" Q
+         ",\"toolConfig\":{\"functionCallingConfig\":{\"mode\":\"ANY\",\"allowedFunctionNames\":\"f\"}}}",
+         "allowedFunctionNames"},
+        {"{\"contents\":[{\"parts\":[{\"inlineData\":{\"mimeType\":7,\"data\":\"AAAA\"}}]}]}", "mimeType"},
+        {"{\"contents\":[{\"parts\":[{\"fileData\":{\"mimeType\":[],\"fileUri\":\"https://a.example/"
+         "b\"}}]}]}",
+         "mimeType"},
+        {"{" Q ",\"generationConfig\":{\"responseLogprobs\":\"yes\"}}", "responseLogprobs"},
+        {"{" Q ",\"generationConfig\":{\"thinkingConfig\":[]}}", "thinkingConfig"},
+        {"{" Q ",\"generationConfig\":{\"thinkingConfig\":{\"includeThoughts\":1}}}", "includeThoughts"},
         {"{" Q ",\"generationConfig\":{\"temperature\":\"hot\"}}", "generationConfig.temperature"},
         {"{" Q ",\"generationConfig\":{\"maxOutputTokens\":1.5}}", "generationConfig.maxOutputTokens"},
         {"{" Q ",\"generationConfig\":{\"stopSequences\":\"x\"}}", "stopSequences"},

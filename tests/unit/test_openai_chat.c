@@ -154,6 +154,15 @@ static void what_can_t_be_translated_is_refused_by_name(void **state)
          "messages[0].tool_calls[0].custom.name"},
         {"{\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\",\"type\":\"mcp\"}]}]}",
          "messages[0].tool_calls[0].type"},
+        {"{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"x\"}]}]}",
+         "messages[0].content[0].type"},
+        {"{\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\",\"function\":{\"name\":"
+         "\"f\",\"arguments\":[7]}}]}]}",
+         "messages[0].tool_calls[0].function.arguments"},
+        {"{\"messages\":[{\"role\":\"assistant\",\"function_call\":{\"name\":\"f\",\"arguments\":7}}]}",
+         "messages[0].function_call.arguments"},
+        {"{" USER ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"description\":7}}]}",
+         "tools[0].function.description"},
         {"{" USER ",\"tools\":[{\"type\":\"custom\",\"custom\":{}}]}", "tools[0].custom.name"},
         {"{" USER ",\"tools\":[{\"type\":\"custom\"}]}", "tools[0].custom"},
         {"{" USER ",\"tools\":[{\"type\":\"custom\",\"custom\":{\"name\":\"c\",\"format\":{\"type\":"
