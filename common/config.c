@@ -139,25 +139,47 @@ static int read_all(struct reader *r, struct str text, bool with_secrets)
     struct config *c = r->config;
     config_defaults(r, ROOT, (char *)c);
     config_defaults(r, LISTEN, (char *)&c->listen[0]);
-    if (read_tree(r, text) != 0)
+    if (read_tree(r, text) != 0) {
+        if (r->tell && r->err)
+            r->tell(r->tell_to, r->err->text);
         return -1;
+    }
     if (config_read_section(r, ROOT, config_root_setting(&r->lib), (char *)c, "") != 0)
         return -1;
     complete(c);
-    if (config_check(r, with_secrets) != 0 || load_prices(r) != 0)
+    int result = config_check(r, with_secrets);
+    if (load_prices(r) != 0 || result != 0)
         return -1;
     return with_secrets ? config_load_secrets(r) : 0;
 }
 
+/* Who is told only the first had better know that it is not alone. */
+static void tell_of_more(const struct reader *r)
+{
+    struct error first;
+    if (r->tell || r->mistakes < 2 || !r->err)
+        return;
+    first = *r->err;
+    error_set(r->err, "%s (and %u more, see aigw -t)", first.text, r->mistakes - 1);
+}
+
 struct config *config_parse(struct str text, const char *file, bool with_secrets, struct error *err)
+{
+    return config_parse_all(text, file, with_secrets, NULL, NULL, err);
+}
+
+struct config *config_parse_all(struct str text, const char *file, bool with_secrets, config_tell *tell,
+                                void *to, struct error *err)
 {
     struct config *c = mem_alloc(sizeof(*c));
     arena_init(&c->arena);
     c->file = arena_copy(&c->arena, str_of(file)).p;
-    struct reader r = {.config = c, .err = err};
+    struct reader r = {.config = c, .err = err, .tell = tell, .tell_to = to};
     config_init(&r.lib);
-    if (read_all(&r, text, with_secrets) != 0)
+    if (read_all(&r, text, with_secrets) != 0) {
         config_free(&c);
+        tell_of_more(&r);
+    }
     config_destroy(&r.lib);
     return c;
 }

@@ -162,6 +162,11 @@ struct config {
  * as configured and looks at no file but the list of prices: for a process that is handed what the master has
  * checked. NULL and err ("FILE:LINE: setting: what, remedy"). */
 struct config *config_parse(struct str text, const char *file, bool with_secrets, struct error *err);
+/* The same, and tell (NULL: nobody) hears of each mistake that can be found before another is mended: all of
+ * form; where there are none, all of sense; then all of credentials. err: the first. */
+typedef void config_tell(void *to, const char *mistake);
+struct config *config_parse_all(struct str text, const char *file, bool with_secrets, config_tell *tell,
+                                void *to, struct error *err);
 /* Reads a whole file (at most 4 MB) for config_parse; free() it. (libconfig itself has a config_read_file.)
  */
 char *config_file_text(const char *file, size_t *n, struct error *err);

@@ -2,7 +2,9 @@
  * settings.def's matter. Nothing is changed here, and nothing read is kept, so that `aigw -t` may ask the
  * same questions beside a running gateway. */
 #include "config_settings.h"
+#include "provider_types.h"
 #include "secret.h"
+#include "service_account.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,7 +26,8 @@ static int check_readable(struct reader *r, const char *path, const char *file)
 {
     if (access(file, R_OK) == 0)
         return 0;
-    return config_complain(r, path, "%s can't be read: %s", file, strerror(errno));
+    return config_complain(r, path, "%s can't be read: %s; correct the path, or who may read it", file,
+                           strerror(errno));
 }
 
 static int complain_openssl(struct reader *r, const char *path, const char *file, const char *what)
@@ -103,22 +106,31 @@ static bool is_loopback(const char *address)
     return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
-static int check_listeners(struct reader *r, bool full)
+static bool is_any(const char *address)
+{
+    return strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0;
+}
+
+/* Whether one socket would be in the other's way. ("::" is IPv6 alone.) */
+static bool same_place(const char *a, unsigned a_port, const char *b, unsigned b_port)
+{
+    bool same_family = !strchr(a, ':') == !strchr(b, ':');
+    return a_port == b_port && (strcmp(a, b) == 0 || (same_family && (is_any(a) || is_any(b))));
+}
+
+static void check_listeners(struct reader *r, bool full)
 {
     const struct config *c = r->config;
     for (size_t i = 0; i < c->n_listen; i++) {
         char path[PATH_TEXT];
         snprintf(path, sizeof(path), "listen[%zu]", i);
         for (size_t k = 0; k < i; k++)
-            if (c->listen[k].port == c->listen[i].port &&
-                strcmp(c->listen[k].address, c->listen[i].address) == 0)
-                return config_complain(r, path,
-                                       "%s port %u is listened on already by listen[%zu]; remove one",
-                                       c->listen[i].address, c->listen[i].port, k);
-        if (full && check_tls(r, &c->listen[i].tls, path) != 0)
-            return -1;
+            if (same_place(c->listen[k].address, c->listen[k].port, c->listen[i].address, c->listen[i].port))
+                config_complain(r, path, "%s port %u is listened on already by listen[%zu]; remove one",
+                                c->listen[i].address, c->listen[i].port, k);
+        if (full)
+            check_tls(r, &c->listen[i].tls, path);
     }
-    return 0;
 }
 
 /* Whether that user may read the file, asked as that user: the only way that knows groups and folders, too.
@@ -156,150 +168,179 @@ static int check_admin_user(struct reader *r)
     return 0;
 }
 
-static int check_admin(struct reader *r, bool full)
+static void check_admin(struct reader *r, bool full)
 {
     const struct config *c = r->config;
     bool is_unix = strncmp(c->admin.address, "unix:", 5) == 0;
     if (!is_unix && !is_loopback(c->admin.address) && !c->admin.tls.on)
-        return config_complain(
-            r, "admin.address",
-            "%s can be reached from outside; give a loopback address, \"unix:/path\", or tls",
-            c->admin.address);
+        config_complain(r, "admin.address",
+                        "%s can be reached from outside; give a loopback address, \"unix:/path\", or tls",
+                        c->admin.address);
     for (size_t i = 0; !is_unix && i < c->n_listen; i++)
-        if (c->listen[i].port == c->admin.port && strcmp(c->listen[i].address, c->admin.address) == 0)
-            return config_complain(r, "admin.port",
-                                   "%s port %u is clients' already (listen[%zu]); choose another",
-                                   c->admin.address, c->admin.port, i);
-    return full && (check_tls(r, &c->admin.tls, "admin") || check_admin_user(r)) ? -1 : 0;
+        if (same_place(c->listen[i].address, c->listen[i].port, c->admin.address, c->admin.port))
+            config_complain(r, "admin.port", "%s port %u is clients' already (listen[%zu]); choose another",
+                            c->admin.address, c->admin.port, i);
+    if (full && check_tls(r, &c->admin.tls, "admin") == 0)
+        check_admin_user(r);
 }
 
 /* ---- numbers that depend on each other */
 
-static int check_numbers(struct reader *r)
+static void check_numbers(struct reader *r)
 {
     const struct config *c = r->config;
     if (c->workers.min > c->workers.max)
-        return config_complain(r, "workers.min", "%u is more than workers.max, %u; lower it or raise max",
-                               c->workers.min, c->workers.max);
+        config_complain(r, "workers.min", "%u is more than workers.max, %u; lower it or raise max",
+                        c->workers.min, c->workers.max);
     if (c->workers.spare > c->workers.max)
-        return config_complain(r, "workers.spare", "%u is more than workers.max, %u; lower it or raise max",
-                               c->workers.spare, c->workers.max);
+        config_complain(r, "workers.spare", "%u is more than workers.max, %u; lower it or raise max",
+                        c->workers.spare, c->workers.max);
     if (c->limits.table_slots & (c->limits.table_slots - 1))
-        return config_complain(r, "limits.table_slots", "%u is not a power of two; give one such as 65536",
-                               c->limits.table_slots);
+        config_complain(r, "limits.table_slots", "%u is not a power of two; give one such as 65536",
+                        c->limits.table_slots);
     if (c->cache.max_entry > c->cache.max_bytes / 4)
-        return config_complain(r, "cache.max_entry",
-                               "%u is more than a quarter of cache.max_bytes, %llu; lower it",
-                               c->cache.max_entry, (unsigned long long)c->cache.max_bytes);
-    return 0;
+        config_complain(r, "cache.max_entry", "%u is more than a quarter of cache.max_bytes, %llu; lower it",
+                        c->cache.max_entry, (unsigned long long)c->cache.max_bytes);
 }
 
-static int check_user(struct reader *r)
+static void check_user(struct reader *r)
 {
-    if (!r->config->user || getpwnam(r->config->user))
-        return 0;
-    return config_complain(r, "user", "there is no user \"%s\"; create it or name another", r->config->user);
+    if (r->config->user && !getpwnam(r->config->user))
+        config_complain(r, "user", "there is no user \"%s\"; create it or name another", r->config->user);
 }
 
 /* ---- providers and models */
 
+static const config_setting_t *given(const struct reader *r, size_t i, const char *setting)
+{
+    const config_setting_t *p = config_setting_get_elem(config_lookup(&r->lib, "providers"), (unsigned)i);
+    return config_setting_get_member(p, setting);
+}
+
+static bool is_type(const struct conf_provider *p, const char *type)
+{
+    return strcmp(p->type, type) == 0;
+}
+
 /* Settings that only some types have. */
-static int check_belongs(struct reader *r, size_t i, const char *path)
+static void check_belongs(struct reader *r, size_t i, const char *path)
 {
     static const struct {
         const char *setting, *types;
     } own[] = {
-        {"api_version", "azure anthropic"}, {"project", "vertex"},         {"location", "vertex"},
-        {"credentials_file", "vertex"},     {"region", "bedrock"},         {"role_url", "bedrock"},
-        {"access_key_env", "bedrock"},      {"secret_key_env", "bedrock"}, {"session_token_env", "bedrock"},
+        {"api_version", "azure anthropic"},
+        {"project", "vertex"},
+        {"location", "vertex"},
+        {"credentials_file", "vertex"},
+        {"region", "bedrock"},
+        {"role_url", "bedrock"},
+        {"access_key_env", "bedrock"},
+        {"secret_key_env", "bedrock"},
+        {"session_token_env", "bedrock"},
+        {"virtual", "virtual"},
     };
-    const char *type = r->config->providers[i].type;
-    const config_setting_t *given = config_setting_get_elem(config_lookup(&r->lib, "providers"), (unsigned)i);
+    const struct conf_provider *p = &r->config->providers[i];
+    const struct provider_type *type = provider_type(p->type);
+    char below[PATH_TEXT];
     for (size_t k = 0; k < sizeof(own) / sizeof(own[0]); k++) {
-        char below[PATH_TEXT];
         snprintf(below, sizeof(below), "%s.%s", path, own[k].setting);
-        if (config_setting_get_member(given, own[k].setting) && !strstr(own[k].types, type))
-            return config_complain(r, below, "a provider of type \"%s\" has no such setting; take it out",
-                                   type);
+        if (given(r, i, own[k].setting) && !strstr(own[k].types, p->type))
+            config_complain(r, below, "a provider of type \"%s\" has no such setting; take it out", p->type);
     }
-    return 0;
+    snprintf(below, sizeof(below), "%s.responses", path);
+    if (given(r, i, "responses") && type && !type->openai && !is_type(p, "azure"))
+        config_complain(r, below, "a provider of type \"%s\" does not speak OpenAI's API; take it out",
+                        p->type);
+}
+
+/* The vendor's own servers let nobody in without a credential. (Elsewhere something in between may add it,
+ * and an instance's role may be Bedrock's.) */
+static void check_credential(struct reader *r, size_t i, const char *path)
+{
+    const struct conf_provider *p = &r->config->providers[i];
+    const struct provider_type *type = provider_type(p->type);
+    if (p->has_key || p->credentials_file || given(r, i, "base_url") || !type || type->keyless ||
+        is_type(p, "bedrock"))
+        return;
+    if (is_type(p, "vertex"))
+        config_complain(r, path, "has no credential; add credentials_file = \"…\"; (or api_key_file)");
+    else
+        config_complain(r, path, "has no credential; add api_key_file = \"…\"; (or api_key_env = \"%s\";)",
+                        type->key_env ? type->key_env : "…");
 }
 
 /* Settings that go together, or not. */
-static int check_pairs(struct reader *r, const struct conf_provider *p, const char *path)
+static void check_pairs(struct reader *r, const struct conf_provider *p, const char *path)
 {
     bool key = p->api_key_env || p->api_key_file;
     if (!p->access_key_env != !p->secret_key_env)
-        return config_complain(r, path, "access_key_env and secret_key_env go together; give both, or none");
-    if (p->session_token_env && !p->access_key_env)
-        return config_complain(r, path,
-                               "session_token_env goes with access_key_env and secret_key_env; add them");
+        config_complain(r, path, "access_key_env and secret_key_env go together; give both, or none");
+    else if (p->session_token_env && !p->access_key_env)
+        config_complain(r, path, "session_token_env goes with access_key_env and secret_key_env; add them");
     if (key && p->access_key_env)
-        return config_complain(r, path, "both an API key and an access key are given; keep one of them");
+        config_complain(r, path, "both an API key and an access key are given; keep one of them");
     if (key && p->credentials_file)
-        return config_complain(r, path, "both an API key and credentials_file are given; keep one of them");
-    return 0;
+        config_complain(r, path, "both an API key and credentials_file are given; keep one of them");
+    if (p->api_key_env && p->api_key_file)
+        config_complain(r, path, "both api_key_env and api_key_file are given; keep one of them");
 }
 
-static int check_provider(struct reader *r, size_t i, bool full)
+static void check_files(struct reader *r, const struct conf_provider *p, const char *path)
+{
+    char below[PATH_TEXT];
+    struct stat st;
+    snprintf(below, sizeof(below), "%s.ca_file", path);
+    if (p->ca_file)
+        check_authorities(r, below, p->ca_file);
+    snprintf(below, sizeof(below), "%s.virtual.replay", path);
+    if (p->virt.replay && (stat(p->virt.replay, &st) != 0 || !S_ISDIR(st.st_mode)))
+        config_complain(r, below, "%s is not a folder; create it or correct the path", p->virt.replay);
+}
+
+static void check_provider(struct reader *r, size_t i, bool full)
 {
     const struct conf_provider *p = &r->config->providers[i];
-    bool is_virtual = strcmp(p->type, "virtual") == 0;
-    char path[64], below[PATH_TEXT];
+    char path[64];
     snprintf(path, sizeof(path), "providers[%zu]", i);
     for (size_t k = 0; k < i; k++)
         if (strcmp(r->config->providers[k].name, p->name) == 0)
-            return config_complain(r, path, "the name \"%s\" is providers[%zu]'s already; choose another",
-                                   p->name, k);
-    if (strcmp(p->type, "bedrock") == 0 && !p->region)
-        return config_complain(r, path, "region is missing; add region = \"us-east-1\"; (or another)");
-    if (!is_virtual && !p->base_url)
-        return config_complain(r, path, "base_url is missing; add base_url = \"https://…\";");
-    if (check_belongs(r, i, path) != 0 || check_pairs(r, p, path) != 0)
-        return -1;
-    if (p->api_key_env && p->api_key_file)
-        return config_complain(r, path, "both api_key_env and api_key_file are given; keep one of them");
-    snprintf(below, sizeof(below), "%s.ca_file", path);
-    if (full && p->ca_file && check_authorities(r, below, p->ca_file) != 0)
-        return -1;
-    struct stat st;
-    snprintf(below, sizeof(below), "%s.virtual.replay", path);
-    if (full && p->virt.replay && (stat(p->virt.replay, &st) != 0 || !S_ISDIR(st.st_mode)))
-        return config_complain(r, below, "%s is not a folder; create it or correct the path", p->virt.replay);
-    snprintf(below, sizeof(below), "%s.virtual", path);
-    if (!is_virtual &&
-        config_setting_get_member(config_setting_get_elem(config_lookup(&r->lib, "providers"), (unsigned)i),
-                                  "virtual"))
-        return config_complain(r, below, "only a provider of type \"virtual\" has this group; take it out");
-    return 0;
+            config_complain(r, path, "the name \"%s\" is providers[%zu]'s already; choose another", p->name,
+                            k);
+    if (is_type(p, "bedrock") && !p->region)
+        config_complain(r, path, "region is missing; add region = \"us-east-1\"; (or another)");
+    else if (!is_type(p, "virtual") && !p->base_url)
+        config_complain(r, path, "base_url is missing; add base_url = \"https://…\";");
+    check_belongs(r, i, path);
+    check_pairs(r, p, path);
+    check_credential(r, i, path);
+    if (full)
+        check_files(r, p, path);
 }
 
-static int check_models(struct reader *r)
+static void check_model(struct reader *r, size_t i)
 {
-    for (size_t i = 0; i < r->config->n_models; i++) {
-        const struct conf_model *m = &r->config->models[i];
-        char path[PATH_TEXT];
-        snprintf(path, sizeof(path), "models[%zu]", i);
-        for (size_t k = 0; k < i; k++)
-            if (strcmp(r->config->models[k].name, m->name) == 0)
-                return config_complain(r, path, "the name \"%s\" is models[%zu]'s already; remove one",
-                                       m->name, k);
-        if (m->n_targets == 0)
-            return config_complain(r, path, "has no target; add targets = ( { provider = \"…\"; } );");
-    }
-    return 0;
+    const struct conf_model *m = &r->config->models[i];
+    char path[PATH_TEXT];
+    snprintf(path, sizeof(path), "models[%zu]", i);
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(r->config->models[k].name, m->name) == 0)
+            config_complain(r, path, "the name \"%s\" is models[%zu]'s already; remove one", m->name, k);
+    if (m->n_targets == 0)
+        config_complain(r, path, "has no target; add targets = ( { provider = \"…\"; } );");
 }
 
 int config_check(struct reader *r, bool full)
 {
-    if (check_listeners(r, full) != 0 || check_admin(r, full) != 0 || check_numbers(r) != 0)
-        return -1;
-    if (full && check_user(r) != 0)
-        return -1;
+    check_listeners(r, full);
+    check_admin(r, full);
+    check_numbers(r);
+    if (full)
+        check_user(r);
     for (size_t i = 0; i < r->config->n_providers; i++)
-        if (check_provider(r, i, full) != 0)
-            return -1;
-    return check_models(r);
+        check_provider(r, i, full);
+    for (size_t i = 0; i < r->config->n_models; i++)
+        check_model(r, i);
+    return r->mistakes == 0 ? 0 : -1;
 }
 
 /* ---- credentials */
@@ -318,37 +359,49 @@ static int load_further(struct reader *r, size_t i, const char *part, const char
     return result == 0 ? 0 : config_complain(r, path, "%s", why.text);
 }
 
-static int load_further_secrets(struct reader *r, size_t i)
+/* A file that can't ever get a token is better known now than at the first request. */
+static void load_account(struct reader *r, size_t i)
 {
     const struct conf_provider *p = &r->config->providers[i];
-    return load_further(r, i, "file", "credentials_file", NULL, p->credentials_file) ||
-                   load_further(r, i, "access", "access_key_env", p->access_key_env, NULL) ||
-                   load_further(r, i, "secret", "secret_key_env", p->secret_key_env, NULL) ||
-                   load_further(r, i, "session", "session_token_env", p->session_token_env, NULL)
-               ? -1
-               : 0;
+    struct error why;
+    bool project;
+    char path[PATH_TEXT], name[PATH_TEXT];
+    if (!p->credentials_file ||
+        load_further(r, i, "file", "credentials_file", NULL, p->credentials_file) != 0)
+        return;
+    secret_name(name, sizeof(name), p->name, "file");
+    snprintf(path, sizeof(path), "providers[%zu].credentials_file", i);
+    if (service_account_check(secret_waiting(name), &project, &why) != 0)
+        config_complain(r, path, "%s: %s", p->credentials_file, why.text);
+    else if (!project && !p->project)
+        config_complain(r, path, "%s names no project_id; add project = \"…\";", p->credentials_file);
 }
 
-static int load_secret(struct reader *r, size_t i)
+static void load_secrets(struct reader *r, size_t i)
 {
     const struct conf_provider *p = &r->config->providers[i];
     struct error why;
     char path[PATH_TEXT];
+    load_account(r, i);
+    load_further(r, i, "access", "access_key_env", p->access_key_env, NULL);
+    load_further(r, i, "secret", "secret_key_env", p->secret_key_env, NULL);
+    load_further(r, i, "session", "session_token_env", p->session_token_env, NULL);
     if (!p->has_key)
-        return 0;
+        return;
     snprintf(path, sizeof(path), "providers[%zu].%s", i, p->api_key_env ? "api_key_env" : "api_key_file");
-    int result = p->api_key_env ? secret_from_env(p->name, p->api_key_env, &why)
-                                : secret_from_file(p->name, p->api_key_file, &why);
-    return result == 0 ? 0 : config_complain(r, path, "%s", why.text);
+    if (p->api_key_env && secret_from_env(p->name, p->api_key_env, &why) != 0)
+        config_complain(r, path, "%s, or use api_key_file", why.text);
+    if (!p->api_key_env && secret_from_file(p->name, p->api_key_file, &why) != 0)
+        config_complain(r, path, "%s", why.text);
 }
 
 int config_load_secrets(struct reader *r)
 {
     secret_begin();
     for (size_t i = 0; i < r->config->n_providers; i++)
-        if (load_secret(r, i) != 0 || load_further_secrets(r, i) != 0) {
-            secret_abort();
-            return -1;
-        }
-    return 0;
+        load_secrets(r, i);
+    if (r->mistakes == 0)
+        return 0;
+    secret_abort();
+    return -1;
 }

@@ -36,13 +36,19 @@ static unsigned line_of(const config_t *lib, const char *path)
 
 int config_complain(struct reader *r, const char *path, const char *fmt, ...)
 {
-    char what[sizeof(r->err->text)];
+    char what[sizeof(((struct error *)0)->text)];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(what, sizeof(what), fmt, ap);
     va_end(ap);
     unsigned line = line_of(&r->lib, path);
-    return error_set(r->err, "%s:%u: %s: %s", r->config->file, line ? line : 1, path, what);
+    struct error one;
+    error_set(&one, "%s:%u: %s: %s", r->config->file, line ? line : 1, path, what);
+    if (r->mistakes++ == 0 && r->err)
+        *r->err = one;
+    if (r->tell)
+        r->tell(r->tell_to, one.text);
+    return -1;
 }
 
 static void path_of(char out[PATH_TEXT], const char *path, const char *name)
@@ -107,16 +113,17 @@ static const struct setting *find(enum section section, const char *name)
 
 static int check_names(struct reader *r, enum section section, const config_setting_t *from, const char *path)
 {
+    int result = 0;
     for (int i = 0; i < config_setting_length(from); i++) {
         const char *name = config_setting_name(config_setting_get_elem(from, (unsigned)i));
         if (find(section, name))
             continue;
         char full[PATH_TEXT];
         path_of(full, path, name);
-        return config_complain(r, full, "unknown setting; the nearest known one here is \"%s\"",
-                               nearest(section, name));
+        result = config_complain(r, full, "unknown setting; the nearest known one here is \"%s\"",
+                                 nearest(section, name));
     }
-    return 0;
+    return result;
 }
 
 /* ---- values */
@@ -208,6 +215,22 @@ static int choice_index(struct reader *r, const char *choices, struct str word, 
     return -1;
 }
 
+static const char *nearest_choice(struct reader *r, const char *choices, const char *word)
+{
+    struct str rest = str_of(choices), one;
+    const char *best = NULL;
+    size_t best_distance = strlen(word) < 4 ? 2 : 3; /* less than that many letters are others */
+    while (str_split(&rest, '|', &one)) {
+        const char *choice = arena_copy(&r->config->arena, one).p;
+        size_t d = str_ieq(one, str_of(word)) ? 0 : distance(choice, word);
+        if (d < best_distance) {
+            best_distance = d;
+            best = choice;
+        }
+    }
+    return best;
+}
+
 static void store_choice(const struct setting *s, char *base, int index, const char *word)
 {
     if (s->kind == SETTING_INDEX)
@@ -225,6 +248,10 @@ static int read_choice(struct reader *r, const struct setting *s, const config_s
     const char *word;
     const char *given = config_setting_get_string(value);
     int index = choice_index(r, s->choices, str_of(given), &word);
+    const char *near = index < 0 ? nearest_choice(r, s->choices, given) : NULL;
+    if (near)
+        return config_complain(r, path, "\"%.64s\" is not known (is \"%s\" meant?); give one of %s", given,
+                               near, s->choices);
     if (index < 0)
         return config_complain(r, path, "\"%.64s\" is not known; give one of %s", given, s->choices);
     store_choice(s, base, index, word);
@@ -258,19 +285,20 @@ static int read_list(struct reader *r, const struct setting *s, const config_set
         memset(elements, 0, n * s->stride + 1);
         *(char **)(void *)(base + s->offset) = elements;
     }
+    int result = 0;
     for (size_t i = 0; i < n; i++) {
         const config_setting_t *element = config_setting_get_elem(value, (unsigned)i);
         char full[PATH_TEXT];
         snprintf(full, sizeof(full), "%.200s[%zu]", path, i);
-        if (!config_setting_is_group(element))
-            return config_complain(r, full, "has to be a group { … }, not %s", type_name(element));
         config_defaults(r, s->child, elements + i * s->stride);
-        /* counted first, so that what its own settings refer to is what stands before it */
-        if (config_read_section(r, s->child, element, elements + i * s->stride, full) != 0)
-            return -1;
+        if (!config_setting_is_group(element))
+            result = config_complain(r, full, "has to be a group { … }, not %s", type_name(element));
+        /* counted afterwards, so that what its own settings refer to is what stands before it */
+        else if (config_read_section(r, s->child, element, elements + i * s->stride, full) != 0)
+            result = -1;
         *(size_t *)(void *)(base + s->count_offset) = i + 1;
     }
-    return 0;
+    return result;
 }
 
 static int read_setting(struct reader *r, const struct setting *s, const config_setting_t *value, char *base,
@@ -335,8 +363,7 @@ void config_defaults(struct reader *r, enum section section, char *base)
 int config_read_section(struct reader *r, enum section section, const config_setting_t *from, char *base,
                         const char *path)
 {
-    if (check_names(r, section, from, path) != 0)
-        return -1;
+    int result = check_names(r, section, from, path);
     for (size_t i = 0; i < config_n_settings; i++) {
         const struct setting *s = &config_settings[i];
         if (s->section != section)
@@ -345,10 +372,10 @@ int config_read_section(struct reader *r, enum section section, const config_set
         path_of(full, path, s->name);
         const config_setting_t *value = config_setting_get_member(from, s->name);
         if (!value && s->def == config_must)
-            return config_complain(r, full, "is missing; add %s = %s;", s->name,
-                                   s->example ? s->example : "\"…\"");
+            result = config_complain(r, full, "is missing; add %s = %s;", s->name,
+                                     s->example ? s->example : "\"…\"");
         if (value && read_setting(r, s, value, base, full) != 0)
-            return -1;
+            result = -1;
     }
-    return 0;
+    return result;
 }

@@ -85,11 +85,14 @@ extern const size_t config_n_settings;
 struct reader {
     struct config *config;
     config_t lib;
-    struct error *err;
+    struct error *err; /* the first mistake */
+    unsigned mistakes;
+    config_tell *tell; /* hears of each; NULL: nobody does */
+    void *tell_to;
 };
 
-/* Fills err with "FILE:LINE: path: …" (the line is that of the longest part of path which the file has) and
- * returns -1. Paths look like "providers[0].name". */
+/* Fills err, when this is the first mistake, with "FILE:LINE: path: …" (the line is that of the longest part
+ * of path which the file has) and returns -1. Others are told only. Paths look like "providers[0].name". */
 int config_complain(struct reader *r, const char *path, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -117,8 +120,10 @@ int config_check(struct reader *r, bool full);
 /* Puts the providers' credentials into the secrets region: all of them, or none. */
 int config_load_secrets(struct reader *r);
 
-/* A copy of text for libconfig 1.5, which would cut integers of more than 32 bits silently and open files
- * named by @include: the former get the suffix L, the latter is refused. free() it. NULL and err. */
+/* A copy of text for libconfig 1.5, which would cut integers of more than 32 bits silently, open files named
+ * by
+ * @include, and trip over a byte order mark and over a comment that ends the file: the first get the suffix
+ * L, the second is refused, the others mended. free() it. NULL and err. */
 char *config_prepare_text(struct str text, const char *file, struct error *err);
 
 #endif

@@ -1,5 +1,6 @@
-/* Prepares a configuration's text for libconfig 1.5, which reads it well but for three things that would be
- * silent mistakes: it cuts an integer of more than 32 bits (4294967296 becomes 0) unless it ends in L, it
+/* Prepares a configuration's text for libconfig 1.5, which reads it well but for two things that it takes for
+ * errors (a byte order mark, a comment that ends with the file instead of a line break) and three that would
+ * be silent mistakes: it cuts an integer of more than 32 bits (4294967296 becomes 0) unless it ends in L, it
  * ends the text at a NUL byte, and it opens any file that an @include names, so that the text checked would
  * not be all of the text used. Lines stay where they are, so messages can name them. */
 #include "config_settings.h"
@@ -56,6 +57,8 @@ static bool copy_comment(struct cursor *c)
 {
     if (!at(c, "/*")) {
         copy_until(c, "\n");
+        if (c->p == c->end)
+            *c->out++ = '\n';
         return true;
     }
     copy(c);
@@ -151,8 +154,10 @@ char *config_prepare_text(struct str text, const char *file, struct error *err)
         error_set(err, "%s:%u: a NUL byte; this is not a text file", file, line);
         return NULL;
     }
+    if (str_starts(text, STR("\xef\xbb\xbf")))
+        text = (struct str){text.p + 3, text.n - 3};
     /* at worst, a suffix after every number of ten digits or more (0x80000000 with its prefix is as long) */
-    char *out = mem_alloc(text.n + text.n / 10 + 2);
+    char *out = mem_alloc(text.n + text.n / 10 + 3);
     struct cursor c = {.p = text.p, .end = text.p + text.n, .line = 1, .line_start = true, .out = out};
     while (c.p < c.end)
         if (copy_token(&c, file, err) != 0) {

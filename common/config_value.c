@@ -125,6 +125,17 @@ static const char *authority_fault(struct str a)
     return NULL;
 }
 
+/* The gateway adds these itself. */
+static bool names_endpoint(struct str path)
+{
+    static const struct str ends[] = {STR("/chat/completions"), STR("/completions"), STR("/embeddings"),
+                                      STR("/responses"), STR("/messages")};
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+        if (str_ends(path, ends[i]))
+            return true;
+    return false;
+}
+
 static const char *url_fault(struct str url)
 {
     struct str rest = url;
@@ -142,6 +153,12 @@ static const char *url_fault(struct str url)
     for (size_t i = 0; i < path.n; i++)
         if (!isalnum((unsigned char)path.p[i]) && !strchr("/-._~!$&'()*+,;=:@%", path.p[i]))
             return "has a path with a character that has to be percent-encoded";
+    for (size_t i = 0; i < path.n; i++)
+        if (path.p[i] == '%' && (i + 2 >= path.n || !isxdigit((unsigned char)path.p[i + 1]) ||
+                                 !isxdigit((unsigned char)path.p[i + 2])))
+            return "has a '%' in its path without two hexadecimal digits";
+    if (names_endpoint(path))
+        return "names an endpoint; give only what stands before it";
     for (size_t i = 0; i + 1 < path.n; i++)
         if (path.p[i] == '/' && (path.p[i + 1] == '/' || path.p[i + 1] == '.'))
             return "has an empty or dotted segment in its path";
@@ -292,6 +309,10 @@ int config_read_headers(struct reader *r, const struct setting *s, const config_
         if (!http_token_ok(name) || header_is_ours(name))
             return config_complain(r, path, "the gateway itself sets \"" STR_FMT "\"; take it out",
                                    STR_ARG(name));
+        for (int k = 0; k < i; k++)
+            if (str_ieq(name, str_of(p->headers[k].name)))
+                return config_complain(r, path, "\"" STR_FMT "\" is given twice; keep one of the two",
+                                       STR_ARG(name));
         if (!text || !http_value_ok(str_of(text)))
             return config_complain(r, path,
                                    "the value of \"" STR_FMT "\" has to be a text without control characters",

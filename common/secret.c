@@ -126,7 +126,7 @@ int secret_from_env(const char *name, const char *variable, struct error *err)
     }
     const struct entry *e = find(VARIABLE, str_of(variable));
     if (!e)
-        return error_set(err, "the environment variable %s is %s; set it, or use api_key_file", variable,
+        return error_set(err, "the environment variable %s is %s; set it", variable,
                          value ? "empty" : "not set");
     return take(name, (struct str){e->value, e->length}, variable, err);
 }
@@ -210,7 +210,8 @@ static int from_file(const char *name, const char *path, bool whole, struct erro
     /* not blocking, so that a FIFO put there does not stop the master */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
-        return error_errno(err, "%s", path);
+        return error_set(err, "%s can't be read: %s; correct the path, or whose file it is", path,
+                         strerror(errno));
     int result = from_open_file(name, path, fd, whole, err);
     close(fd);
     return result;
@@ -230,6 +231,12 @@ int secret_from_whole_file(const char *name, const char *path, struct error *err
 void secret_name(char *name, size_t size, const char *provider, const char *part)
 {
     snprintf(name, size, "%s#%s", provider, part);
+}
+
+struct str secret_waiting(const char *name)
+{
+    const struct entry *e = find(WAITING, str_of(name));
+    return e ? (struct str){e->value, e->length} : STR_NULL;
 }
 
 struct str secret_get(const char *name)

@@ -19,6 +19,8 @@ int secret_from_file(const char *name, const char *path, struct error *err);
 int secret_from_whole_file(const char *name, const char *path, struct error *err);
 /* The name of a provider's further secret ("access", "file" …), for the functions here. */
 void secret_name(char *name, size_t size, const char *provider, const char *part);
+/* What was taken since secret_begin, for a check of it. Empty when there is none. */
+struct str secret_waiting(const char *name);
 /* Empty when there is none (or after secret_forget). Never log it. */
 struct str secret_get(const char *name);
 void secret_forget(void);

@@ -20,21 +20,28 @@ static const char usage[] =
     "\n"
     "SIGHUP reloads the configuration, SIGTERM drains and stops. See aigw(8), aigw.conf(5).\n";
 
+static void say(void *unused, const char *mistake)
+{
+    (void)unused;
+    fprintf(stderr, "aigw: %s\n", mistake);
+}
+
 static int check(const char *file)
 {
     struct error err;
     size_t n;
     char *text = config_file_text(file, &n, &err);
-    struct config *c = NULL;
-    if (text && secret_init(&err) == 0)
-        c = config_parse((struct str){text, n}, file, true, &err);
-    free(text);
-    if (!c) {
-        fprintf(stderr, "aigw: %s\n", err.text);
+    if (!text || secret_init(&err) != 0) {
+        say(NULL, err.text);
+        free(text);
         return 1;
     }
+    struct config *c = config_parse_all((struct str){text, n}, file, true, say, NULL, &err);
+    free(text);
+    if (!c)
+        return 1;
+    printf("aigw: %s is valid (providers: %zu, models: %zu)\n", file, c->n_providers, c->n_models);
     config_free(&c);
-    printf("aigw: %s is valid\n", file);
     return 0;
 }
 

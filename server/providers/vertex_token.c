@@ -8,19 +8,15 @@
 #include "clock.h"
 #include "json_write.h"
 #include "secret.h"
+#include "service_account.h"
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 
 enum { LIFE_S = 3600, MAX_ASSERTION = 16 * 1024, MAX_TOKEN_ANSWER = 16 * 1024, MIN_LIFE_S = 1 };
 
 static const char scope[] = "https://www.googleapis.com/auth/cloud-platform";
-
-struct account {
-    struct str email, key_id, private_key, token_uri, project;
-};
 
 static struct str secret_file(const struct conf_provider *p)
 {
@@ -34,31 +30,16 @@ static struct str text_of(struct json_value v, struct arena *a)
     return v.type == JSON_STRING ? json_text(v, a) : STR_NULL;
 }
 
-static int read_account(const struct conf_provider *p, struct arena *a, struct account *out,
+static int read_account(const struct conf_provider *p, struct arena *a, struct service_account *out,
                         struct error *err)
 {
-    static const char *const paths[] = {"client_email", "private_key_id", "private_key", "token_uri",
-                                        "project_id"};
-    struct json_value v[5];
+    struct error why;
     struct str file = secret_file(p);
     if (file.n == 0)
         return error_set(err, "there is no credentials_file");
-    if (json_scan(file, paths, 5, v, NULL) != 0)
-        return error_set(err, "the credentials_file is no JSON object");
-    *out = (struct account){.email = text_of(v[0], a),
-                            .key_id = text_of(v[1], a),
-                            .private_key = text_of(v[2], a),
-                            .token_uri = text_of(v[3], a),
-                            .project = text_of(v[4], a)};
+    if (service_account_read(file, a, out, &why) != 0)
+        return error_set(err, "credentials_file: %s", why.text);
     return 0;
-}
-
-/* Of the decoded key (json_text made a copy where it had escapes, which PEM in JSON always has). */
-static void wipe(struct str s, struct str file)
-{
-    bool is_copy = s.n > 0 && (s.p < file.p || s.p >= file.p + file.n);
-    if (is_copy)
-        OPENSSL_cleanse((void *)(uintptr_t)s.p, s.n);
 }
 
 /* ---- the assertion */
@@ -68,7 +49,7 @@ static void put_encoded(struct buf *b, const struct buf *json)
     base64url_put(b, buf_str(json));
 }
 
-static void put_header(struct buf *b, const struct account *account)
+static void put_header(struct buf *b, const struct service_account *account)
 {
     char room[512];
     struct buf json = {.p = room, .cap = sizeof(room), .max = sizeof(room)};
@@ -82,7 +63,7 @@ static void put_header(struct buf *b, const struct account *account)
     b->full |= json.full;
 }
 
-static void put_claims(struct buf *b, const struct account *account, int64_t now_s)
+static void put_claims(struct buf *b, const struct service_account *account, int64_t now_s)
 {
     char room[4096];
     struct buf json = {.p = room, .cap = sizeof(room), .max = sizeof(room)};
@@ -96,26 +77,6 @@ static void put_claims(struct buf *b, const struct account *account, int64_t now
     json_close(&w, '}');
     put_encoded(b, &json);
     b->full |= json.full;
-}
-
-/* A key that wants a password is none of a service account's. */
-static int no_password(char *p, int size, int writes, void *arg)
-{
-    (void)p, (void)size, (void)writes, (void)arg;
-    return -1;
-}
-
-static EVP_PKEY *read_key(struct str pem, struct error *err)
-{
-    BIO *bio = pem.n > 0 && pem.n < 64 * 1024 ? BIO_new_mem_buf(pem.p, (int)pem.n) : NULL;
-    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL) : NULL;
-    BIO_free(bio);
-    ERR_clear_error();
-    if (key && EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA)
-        return key;
-    EVP_PKEY_free(key);
-    error_set(err, "the private_key in the credentials_file is no RSA key");
-    return NULL;
 }
 
 static int put_signature(struct buf *b, EVP_PKEY *key, struct str text, struct error *err)
@@ -134,11 +95,12 @@ static int put_signature(struct buf *b, EVP_PKEY *key, struct str text, struct e
 }
 
 /* header.claims.signature (RFC 7515) */
-static int put_assertion(struct buf *b, const struct account *account, struct error *err)
+static int put_assertion(struct buf *b, const struct service_account *account, struct error *err)
 {
-    EVP_PKEY *key = read_key(account->private_key, err);
+    struct error why;
+    EVP_PKEY *key = service_account_key(account->private_key, &why);
     if (!key)
-        return -1;
+        return error_set(err, "credentials_file: %s", why.text);
     size_t from = b->n;
     put_header(b, account);
     buf_add_byte(b, '.');
@@ -197,7 +159,7 @@ static int read_token(struct str answer, struct buf *text, int64_t *expires_s, s
     return buf_add(text, token) == 0 ? 0 : error_set(err, "the token endpoint's access_token is too long");
 }
 
-static int ask(const struct conf_provider *p, const struct account *account, struct str form,
+static int ask(const struct conf_provider *p, const struct service_account *account, struct str form,
                const struct patience *patience, struct buf *answer, struct error *err)
 {
     static const char *const headers[] = {"content-type: application/x-www-form-urlencoded",
@@ -223,7 +185,7 @@ int vertex_fetch_token(const struct conf_provider *p, const struct patience *pat
                        int64_t *expires_s, struct error *err)
 {
     struct arena a;
-    struct account account = {0};
+    struct service_account account = {0};
     struct buf form, answer;
     arena_init(&a);
     buf_init(&form, MAX_ASSERTION);
@@ -239,7 +201,7 @@ int vertex_fetch_token(const struct conf_provider *p, const struct patience *pat
         rc = ask(p, &account, buf_str(&form), patience, &answer, err);
     if (rc == 0)
         rc = read_token(buf_str(&answer), text, expires_s, err);
-    wipe(account.private_key, secret_file(p));
+    service_account_wipe(&account, secret_file(p));
     wipe_buf(&form);
     wipe_buf(&answer);
     arena_fini(&a);

@@ -488,3 +488,9 @@ def test_check_only(gw):
     gw.write_config(extra="nonsense = 1;")
     out = subprocess.run([os.path.join(BUILD, "aigw"), "-c", gw.conf, "-t"], capture_output=True, text=True, env=env, timeout=10)
     assert out.returncode == 1 and "nonsense" in out.stderr and "aigw.conf:" in out.stderr
+    gw.write_config(extra='nonsense = 1;\nlog = { level = "loud"; };')
+    out = subprocess.run([os.path.join(BUILD, "aigw"), "-c", gw.conf, "-t"], capture_output=True, text=True, env=env, timeout=10)
+    lines = out.stderr.splitlines()
+    assert out.returncode == 1 and len(lines) == 2 and " nonsense: " in lines[0] and " log.level: " in lines[1], out.stderr
+    a = gw.admin("POST", "/v1/reload")
+    assert a.status == 400 and b"nonsense" in a.body and b"and 1 more" in a.body, a.body

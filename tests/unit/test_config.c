@@ -215,6 +215,11 @@ static const struct {
     {"listen = ( { address = \"10.0.0.300\"; } );", "listen[0].address: ", "IP address"},
     {"listen = ( { port = 80; },\n { port = 80; } );", ":2: listen[1]: ", "listen[0]"},
     {"admin = { port = 8080; };", "admin.port: ", "clients'"},
+    {"listen = ( { address = \"0.0.0.0\"; port = 80; },\n { address = \"127.0.0.2\"; port = 80; } );",
+     ":2: listen[1]: ", "listen[0]"},
+    {"listen = ( { address = \"::\"; port = 80; },\n { address = \"::1\"; port = 80; } );",
+     ":2: listen[1]: ", "listen[0]"},
+    {"listen = ( { address = \"0.0.0.0\"; port = 8081; } );", "admin.port: ", "listen[0]"},
     {"admin = { address = \"0.0.0.0\"; };", "admin.address: ", "tls"},
     {"admin = { address = \"::\"; };", "admin.address: ", "loopback"},
     {"admin = { address = \"unix:relative\"; };", "admin.address: ", "absolute"},
@@ -226,6 +231,26 @@ static const struct {
     {"providers = ( { type = \"virtual\"; } );", ":1: providers[0].name: ", "missing"},
     {"providers = ( { name = \"a\"; } );", "providers[0].type: ", "missing"},
     {"providers = ( { name = \"a\"; type = \"opnai\"; } );", "providers[0].type: \"opnai\"", "openai|azure"},
+    {"providers = ( { name = \"a\"; type = \"opnai\"; } );", "providers[0].type: \"opnai\"",
+     "\"openai\" meant"},
+    {"providers = ( { name = \"a\"; type = \"OpenRouter\"; } );",
+     "providers[0].type: ", "\"openrouter\" meant"},
+    {"providers = ( { name = \"a\"; type = \"mistral\"; } );", "providers[0]: has no credential",
+     "MISTRAL_API_KEY"},
+    {"providers = ( { name = \"a\"; type = \"vertex\"; } );", "providers[0]: has no credential",
+     "credentials_file"},
+    {"providers = ( { name = \"a\"; type = \"cohere\"; base_url = \"http://h\"; responses = \"true\"; } );",
+     "providers[0].responses: ", "take it out"},
+    {"providers = ( { name = \"a\"; type = \"openai\"; base_url = \"http://h/v1/chat/completions\"; } );",
+     "providers[0].base_url: ", "names an endpoint"},
+    {"providers = ( { name = \"a\"; type = \"anthropic\"; base_url = \"http://h/v1/messages/\"; } );",
+     "providers[0].base_url: ", "names an endpoint"},
+    {"providers = ( { name = \"a\"; type = \"openai\"; base_url = \"http://h/%4\"; } );",
+     "providers[0].base_url: ", "hexadecimal"},
+    {"providers = ( { name = \"a\"; type = \"openai\"; base_url = \"http://h\"; headers = { X-a = \"1\"; x-A "
+     "= "
+     "\"2\"; }; } );",
+     "headers: \"x-A\"", "twice"},
     {"providers = ( { name = \"a\"; type = \"bedrock\"; } );", "providers[0]: ", "region is missing"},
     {"providers = ( { name = \"a\"; type = \"azure\"; } );", "providers[0]: ", "base_url is missing"},
     {"providers = ( { name = \"a\"; type = \"cohere\"; region = \"x\"; } );",
@@ -313,22 +338,144 @@ static void refusals(void **state)
     }
 }
 
+static unsigned told;
+static char all_told[4096];
+
+static void note(void *to, const char *mistake)
+{
+    size_t n = strlen(all_told);
+    assert_ptr_equal(to, &told);
+    told++;
+    snprintf(all_told + n, sizeof(all_told) - n, "%s\n", mistake);
+}
+
+/* What can be found without another mistake's being mended is told at once. */
+static void every_mistake(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        unsigned mistakes;
+        const char *holds[4];
+    } cases[] = {
+        {"wokers = { };\nhttp = { max_hed = 1; min_rate = \"x\"; };\nproviders = ( { name = \"A\"; },\n7 );",
+         6,
+         {":1: wokers: ", ":2: http.max_hed: ", ":3: providers[0].type: ", ":4: providers[1]: "}},
+        {"workers = { min = 9; max = 8; };\nadmin = { address = \"0.0.0.0\"; };\nproviders = ( { name = "
+         "\"a\"; "
+         "type = \"groq\"; region = \"x\"; } );\nmodels = ( { name = \"m\"; } );",
+         5,
+         {":1: workers.min: ", ":2: admin.address: ", "region: ", ":4: models[0]: "}},
+        {"providers = ( { name = \"a\"; type = \"groq\"; api_key_env = \"AIGW_TEST_NOT_SET\"; },\n{ name = "
+         "\"b\"; "
+         "type = \"groq\"; api_key_file = \"none.key\"; } );",
+         2,
+         {":1: providers[0].api_key_env: ", ":2: providers[1].api_key_file: "}},
+        {"listen = (", 1, {":1: syntax error"}},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct error err;
+        told = 0;
+        all_told[0] = '\0';
+        assert_null(config_parse_all(str_of(cases[i].text), "x.conf", true, note, &told, &err));
+        for (size_t k = 0; k < 4 && cases[i].holds[k]; k++)
+            if (!strstr(all_told, cases[i].holds[k]))
+                fail_msg("%s is not in\n%s", cases[i].holds[k], all_told);
+        if (told != cases[i].mistakes)
+            fail_msg("%u mistakes:\n%s", told, all_told);
+        assert_int_equal(strncmp(all_told, err.text, strlen(err.text)), 0);
+        assert_null(config_parse(str_of(cases[i].text), "x.conf", true, &err));
+        assert_int_equal(strstr(err.text, "more, see aigw -t") != NULL, cases[i].mistakes > 1);
+    }
+}
+
+static void ends_and_beginnings(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"# only words",
+                                        "workers = { min = 1; };\n// the end",
+                                        "workers = { min = 1; }; # the end",
+                                        "\xef\xbb\xbfworkers = { min = 1; };",
+                                        "workers = { min = 1; };\r\n# x\r\n",
+                                        "\xef\xbb\xbf"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct config *c = parse_ok(texts[i]);
+        config_free(&c);
+    }
+}
+
+#define ACCOUNT "providers = ( { name = \"a\"; type = \"vertex\"; credentials_file = \"account.json\"; } );"
+
+/* One that could get tokens, without a project. */
+static void put_account(void)
+{
+    char pem[4096] = "",
+         json[8192] = "{\"client_email\":\"a@b\",\"token_uri\":\"https://t\",\"private_key\":\"";
+    EVP_PKEY *key = EVP_RSA_gen(2048);
+    BIO *bio = BIO_new(BIO_s_mem());
+    assert_true(key && bio && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1);
+    assert_true(BIO_read(bio, pem, sizeof(pem) - 1) > 0);
+    size_t n = strlen(json);
+    for (const char *p = pem; *p; p++)
+        n += (size_t)snprintf(json + n, sizeof(json) - n, "%.*s", *p == '\n' ? 2 : 1, *p == '\n' ? "\\n" : p);
+    snprintf(json + n, sizeof(json) - n, "\"}");
+    put_file("account.json", json, 0600);
+    BIO_free(bio);
+    EVP_PKEY_free(key);
+}
+
+static void service_accounts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *what;
+    } cases[] = {
+        {"sk-some-key\n", "no JSON object"},
+        {"{\"type\":\"authorized_user\",\"client_id\":\"c\",\"refresh_token\":\"r\"}", "\"authorized_user\""},
+        {"{\"type\":\"service_account\"}", "client_email"},
+        {"{\"client_email\":\"a@b\",\"token_uri\":\"https://t\"}", "private_key"},
+        {"{\"client_email\":\"a@b\",\"private_key\":\"x\"}", "token_uri"},
+        {"{\"client_email\":\"a@b\",\"private_key\":\"x\",\"token_uri\":\"https://t\"}", "no RSA key"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct error err;
+        put_file("account.json", cases[i].file, 0600);
+        struct config *c = parse(ACCOUNT, true, &err);
+        if (c || !strstr(err.text, "providers[0].credentials_file: ") || !strstr(err.text, cases[i].what))
+            fail_msg("%s: %s", cases[i].file, c ? "was taken" : err.text);
+        assert_null(strstr(err.text, "sk-some"));
+        c = parse(ACCOUNT, false, &err); /* whoever gets no secrets looks at no file */
+        assert_non_null(c);
+        config_free(&c);
+    }
+    put_account();
+    struct error err;
+    assert_null(parse(ACCOUNT, true, &err));
+    assert_non_null(strstr(err.text, "add project"));
+    struct config *c =
+        parse_ok("providers = ( { name = \"a\"; type = \"vertex\"; project = \"p\"; credentials_file = "
+                 "\"account.json\"; } );");
+    config_free(&c);
+}
+
 static void vendors_urls(void **state)
 {
     (void)state;
     static const struct {
         const char *provider, *url;
     } cases[] = {
-        {"type = \"mistral\"", "https://api.mistral.ai/v1"},
+        {"type = \"mistral\"; api_key_env = \"AIGW_TEST_SOME_KEY\"", "https://api.mistral.ai/v1"},
         {"type = \"ollama\"; base_url = \"http://10.0.0.5:11434\"", "http://10.0.0.5:11434/v1"},
         {"type = \"groq\"; base_url = \"http://10.0.0.5/\"", "http://10.0.0.5/openai/v1"},
         {"type = \"vllm\"; base_url = \"http://10.0.0.5/inner\"", "http://10.0.0.5/inner"},
         {"type = \"openai\"; base_url = \"http://10.0.0.5\"", "http://10.0.0.5"},
         {"type = \"deepseek\"; base_url = \"http://10.0.0.5\"", "http://10.0.0.5"},
         {"type = \"bedrock\"; region = \"eu-west-1\"", "https://bedrock-runtime.eu-west-1.amazonaws.com"},
-        {"type = \"vertex\"", "https://aiplatform.googleapis.com"},
-        {"type = \"vertex\"; location = \"europe-west4\"", "https://europe-west4-aiplatform.googleapis.com"},
+        {"type = \"vertex\"; api_key_env = \"AIGW_TEST_SOME_KEY\"", "https://aiplatform.googleapis.com"},
+        {"type = \"vertex\"; api_key_env = \"AIGW_TEST_SOME_KEY\"; location = \"europe-west4\"",
+         "https://europe-west4-aiplatform.googleapis.com"},
     };
+    setenv("AIGW_TEST_SOME_KEY", "sk-some", 1);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char text[256];
         struct error err;
@@ -621,6 +768,9 @@ int main(void)
         cmocka_unit_test(everything),
         cmocka_unit_test(no_model_is_no_model),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(every_mistake),
+        cmocka_unit_test(ends_and_beginnings),
+        cmocka_unit_test(service_accounts),
         cmocka_unit_test(vendors_urls),
         cmocka_unit_test(urls),
         cmocka_unit_test(large_numbers),
