@@ -284,6 +284,14 @@ static int known_tool(struct responses_reading *rd, const char *param, struct js
     return 0;
 }
 
+/* It was left out of the tools, too (pass_hosted). */
+static bool is_left_out(const struct responses_reading *rd, struct json_value tool)
+{
+    struct str type = json_text(json_member(tool, "type"), rd->a);
+    return rd->r->route && rd->r->route->hosted_tools == HOSTED_DROP && type.n > 0 &&
+           !str_eq(type, STR("function")) && !str_eq(type, STR("custom"));
+}
+
 static int read_allowed(struct responses_reading *rd, struct json_value choice)
 {
     struct json_value tools = json_member(choice, "tools"), one;
@@ -294,11 +302,13 @@ static int read_allowed(struct responses_reading *rd, struct json_value choice)
         return responses_bad_value(rd, "tool_choice.mode", mode, "'auto' and 'required'");
     rd->c->tool_choice = str_eq(mode, STR("auto")) ? TOOLS_AUTO : TOOLS_REQUIRED;
     for (size_t at = 0; json_next(tools.raw, &at, NULL, &one) == 1;) {
+        if (is_left_out(rd, one))
+            continue;
         if (known_tool(rd, "tool_choice.tools", one, &name) != 0)
             return -1;
         chat_add_allowed(rd->c, rd->a, name);
     }
-    return 0;
+    return rd->c->n_allowed > 0 ? 0 : known_tool(rd, "tool_choice.tools", one, &name);
 }
 
 static int read_choice_word(struct responses_reading *rd, const char *name, struct str word)

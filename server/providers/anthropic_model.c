@@ -6,6 +6,8 @@
  * the older kind, whose ways most imitations know; a family's name without a number for its newest. */
 #include "anthropic_chat.h"
 
+#include "openai.h"
+
 #include <string.h>
 
 enum { NEWEST = 9999 };
@@ -102,28 +104,12 @@ bool anthropic_json_wrapped(const struct chat_request *in)
     return type.type == JSON_STRING && !str_eq(type.raw, STR("\"object\""));
 }
 
-static bool name_byte_ok(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-}
-
 /* Claude's tools and their calls are named with letters, digits, _ and - only; Google's may hold dots and
- * colons, and so do some vendors' ids. */
+ * colons, and so do some vendors' ids. What is changed must not become another's name. */
 struct str anthropic_tool_name(struct str name, struct arena *a)
 {
     enum { LONGEST = 128 };
-    size_t n = 0;
-    while (n < name.n && name_byte_ok(name.p[n]))
-        n++;
-    if (n == name.n && n > 0 && n <= LONGEST)
-        return name;
-    if (name.n == 0)
-        return STR("unnamed");
-    struct str copy = arena_copy(a, (struct str){name.p, name.n < LONGEST ? name.n : LONGEST});
-    char *p = arena_alloc(a, copy.n);
-    for (size_t i = 0; i < copy.n; i++)
-        p[i] = name_byte_ok(copy.p[i]) ? copy.p[i] : '_';
-    return (struct str){p, copy.n};
+    return name.n > 0 ? openai_word_name(a, name, LONGEST) : STR("unnamed");
 }
 
 struct str anthropic_tool_named(const struct chat_request *in, struct str name, struct arena *a)

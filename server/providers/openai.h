@@ -48,6 +48,8 @@ int openai_read_embed(struct chat_reader *rd, const struct embed_request *in, st
 struct str openai_call_id(struct arena *a, struct str id, bool mistral);
 /* A tool's name as OpenAI takes it: at most 64 of a-z, A-Z, 0-9, _ and -. */
 struct str openai_tool_name(struct arena *a, struct str name);
+/* The same for who takes names of up to `most` characters (64 or more). */
+struct str openai_word_name(struct arena *a, struct str name, size_t most);
 /* … and back: the request's own name for what the model calls. */
 struct str openai_own_name(const struct chat_request *in, struct str got, struct arena *a);
 

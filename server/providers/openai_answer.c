@@ -253,19 +253,28 @@ static void hold(struct reading *s, struct call *c, struct str text)
         chat_hold(b, text, s->rd->arena);
 }
 
+/* Its own, unless there is none, or it is another call's, too (some number all of them 0): the caller answers
+ * calls by their ids. */
+static struct str id_of(const struct reading *s, const struct choice *c, const struct call *call)
+{
+    for (uint32_t i = 0; i < c->n_calls; i++)
+        if (c->calls[i].told && str_eq(c->calls[i].id, call->id))
+            return chat_make_id(s->rd->arena, "call_");
+    return call->id.n > 0 ? call->id : chat_make_id(s->rd->arena, "call_");
+}
+
 /* Tells of the call, and what has come of its arguments. Without a name there is nothing to call. */
 static void tell_call(struct reading *s, uint32_t choice, struct choice *c, struct call *call)
 {
     if (call->told || call->name.n == 0)
         return;
-    if (call->id.n == 0)
-        call->id = chat_make_id(s->rd->arena, "call_");
+    struct str id = id_of(s, c, call);
     call->told = true;
     call->tool = c->n_told++;
     s->emit(s, &(struct chat_delta){.kind = DELTA_TOOL,
                                     .choice = choice,
                                     .tool = call->tool,
-                                    .id = call->id,
+                                    .id = id,
                                     .name = openai_own_name(s->rd->in, call->name, s->rd->arena),
                                     .custom = call->custom,
                                     .signature = call->signature,

@@ -23,19 +23,24 @@ bool openai_is_word(struct str s, const char *also)
     return s.n > 0;
 }
 
-enum { MAX_TOOL_NAME = 64, KEPT_OF_NAME = 55, MAX_CALL_ID = 40, MISTRAL_ID = 9 };
+enum { MAX_TOOL_NAME = 64, DIGITS = 8, MAX_CALL_ID = 40, MISTRAL_ID = 9 };
 
-struct str openai_tool_name(struct arena *a, struct str name)
+struct str openai_word_name(struct arena *a, struct str name, size_t most)
 {
-    if (name.n <= MAX_TOOL_NAME && openai_is_word(name, "_-"))
+    if (name.n <= most && openai_is_word(name, "_-"))
         return name;
-    size_t kept = name.n < KEPT_OF_NAME ? name.n : KEPT_OF_NAME;
-    char *p = arena_alloc(a, MAX_TOOL_NAME);
+    size_t kept = name.n < most - DIGITS - 1 ? name.n : most - DIGITS - 1;
+    char *p = arena_alloc(a, most);
     for (size_t i = 0; i < kept; i++)
         p[i] = openai_is_word((struct str){name.p + i, 1}, "_-") ? name.p[i] : '_';
     p[kept] = '_';
-    openai_digest(name, p + kept + 1, 8, "0123456789abcdef", 16);
-    return (struct str){p, kept + 9};
+    openai_digest(name, p + kept + 1, DIGITS, "0123456789abcdef", 16);
+    return (struct str){p, kept + 1 + DIGITS};
+}
+
+struct str openai_tool_name(struct arena *a, struct str name)
+{
+    return openai_word_name(a, name, MAX_TOOL_NAME);
 }
 
 struct str openai_own_name(const struct chat_request *in, struct str got, struct arena *a)

@@ -304,11 +304,11 @@ static void results_stand_first_and_instructions_behind_them(void **state)
                                                             "\"name\":\"f\"}}]}";
     assert_int_equal(ask(EP_CHAT, "claude-sonnet-4-5", body), 0);
     assert_holds(member("messages"), "{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"c_"
-                                     "1\",\"name\":\"f\",\"input\":{}},"
+                                     "1_5b88af38\",\"name\":\"f\",\"input\":{}},"
                                      "{\"type\":\"tool_use\",\"id\":\"c2\",\"name\":\"g\",\"input\":{\"x\":1}"
                                      "}]},{\"role\":\"user\",\"content\":["
                                      "{\"type\":\"tool_result\",\"tool_use_id\":\"c2\",\"content\":\"two\"},"
-                                     "{\"type\":\"tool_result\",\"tool_use_id\":\"c_1\"},"
+                                     "{\"type\":\"tool_result\",\"tool_use_id\":\"c_1_5b88af38\"},"
                                      "{\"type\":\"text\",\"text\":\"<system>\\nbe brief\\n</system>\"},"
                                      "{\"type\":\"text\",\"text\":\"and?\"}]}]");
     assert_str(member("tools"),
@@ -317,6 +317,27 @@ static void results_stand_first_and_instructions_behind_them(void **state)
     assert_holds(member("messages"),
                  "{\"type\":\"text\",\"text\":\"and?\"}]},{\"role\":\"system\",\"content\":[{"
                  "\"type\":\"text\",\"text\":\"be brief\"}]}]");
+}
+
+/* Names that differ only in what Claude does not take. */
+static void no_name_becomes_another_s(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        ask(EP_CHAT, "m",
+            "{\"messages\":[" SAYS(
+                "user", "go") "],\"tools\":["
+                              "{\"type\":\"function\",\"function\":{\"name\":\"a.b\"}},"
+                              "{\"type\":\"function\",\"function\":{\"name\":\"a_b\"}},"
+                              "{\"type\":\"function\",\"function\":{\"name\":\"a:b\"}}],"
+                              "\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"a:b\"}}}"),
+        0);
+    struct str tools = member("tools"), chosen = member("tool_choice");
+    assert_int_equal(times(tools, "\"name\":\"a_b_"), 2);
+    assert_int_equal(times(tools, "\"name\":\"a_b\""), 1);
+    struct str name = arena_copy(&t.arena, json_text(json_member(json_root(chosen), "name"), &t.arena));
+    assert_int_equal(times(tools, name.p), 1);
+    assert_str(anthropic_tool_named(t.r.chat, name, &t.arena), "a:b");
 }
 
 static void a_history_with_calls_has_tools(void **state)
@@ -917,6 +938,7 @@ int main(void)
         cmocka_unit_test_teardown(the_beginning_of_an_answer_ends_without_spaces, down),
         cmocka_unit_test_teardown(results_stand_first_and_instructions_behind_them, down),
         cmocka_unit_test_teardown(a_history_with_calls_has_tools, down),
+        cmocka_unit_test_teardown(no_name_becomes_another_s, down),
         cmocka_unit_test_teardown(choices_of_tools, down),
         cmocka_unit_test_teardown(only_the_allowed_tools_are_listed, down),
         cmocka_unit_test_teardown(sampling_by_generation, down),

@@ -546,6 +546,28 @@ static void what_openai_runs_is_left_out_where_the_model_says_so(void **state)
     assert_lacks(t.out.body, "web_search");
 }
 
+#define ALLOWED(tools)                                                                          \
+    "\"tool_choice\":{\"type\":\"allowed_tools\",\"mode\":\"auto\",\"tools\":[{\"type\":\"web_" \
+    "search\"}" tools "]}}"
+
+static void what_is_left_out_can_t_be_called_either(void **state)
+{
+    (void)state;
+    static const char begins[] = "{\"input\":\"q\",\"tools\":[{\"type\":\"web_search\"}," PATCH_TOOL "],";
+    struct conf_model route = {.name = "m", .hosted_tools = HOSTED_DROP};
+    char body[2048];
+    fresh(EP_RESPONSES, "anthropic");
+    t.r.route = &route;
+    snprintf(body, sizeof body, "%s" ALLOWED(",{\"type\":\"custom\",\"name\":\"patch\"}"), begins);
+    assert_int_equal(translate_request(&t, body), 0);
+    assert_int_equal(t.r.chat->n_allowed, 1);
+    fresh(EP_RESPONSES, "anthropic");
+    t.r.route = &route;
+    snprintf(body, sizeof body, "%s" ALLOWED(""), begins);
+    assert_int_equal(translate_request(&t, body), -1);
+    assert_string_equal(t.f.param, "tool_choice.tools");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -566,6 +588,7 @@ int main(void)
         cmocka_unit_test_teardown(a_namespace_s_tools_are_called_by_both_names, down),
         cmocka_unit_test_teardown(the_caller_s_search_is_a_function_to_the_model, down),
         cmocka_unit_test_teardown(what_openai_runs_is_left_out_where_the_model_says_so, down),
+        cmocka_unit_test_teardown(what_is_left_out_can_t_be_called_either, down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

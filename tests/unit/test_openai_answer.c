@@ -89,6 +89,23 @@ static void calls_come_in_many_ways(void **state)
     }
 }
 
+/* Some call all of theirs 0; what comes for the second one still finds it. */
+static void calls_of_one_answer_have_ids_of_their_own(void **state)
+{
+    (void)state;
+    struct str out =
+        told("openai",
+             DELTA("\"tool_calls\":[{\"index\":0,\"id\":\"0\",\"function\":{\"name\":\"f\","
+                   "\"arguments\":\"{}\"}},{\"index\":1,\"id\":\"0\",\"function\":{\"name\":\"g\","
+                   "\"arguments\":\"{\\\"a\\\"\"}}]")
+                 DELTA("\"tool_calls\":[{\"index\":1,\"id\":\"0\",\"function\":{\"arguments\":\":1}\"}}]")
+                     LAST("tool_calls") DONE);
+    assert_int_equal(times(out, "\"type\":\"function\""), 2);
+    assert_int_equal(times(out, "\"id\":\"0\""), 1);
+    assert_int_equal(times(out, "\"id\":\"call_"), 1);
+    assert_holds(out, "\"index\":1,\"function\":{\"arguments\":\":1}\"}");
+}
+
 static void a_stream_ends_once_and_says_why(void **state)
 {
     (void)state;
@@ -383,6 +400,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(thinking_has_many_names),
         TEST(calls_come_in_many_ways),
+        TEST(calls_of_one_answer_have_ids_of_their_own),
         TEST(a_stream_ends_once_and_says_why),
         TEST(only_a_whole_stream_ends_well),
         TEST(usage_is_put_right),
