@@ -77,6 +77,8 @@ static int parse_tags(struct json_value v, void *record, struct arena *a, struct
     struct json_value one;
     struct str raw, name, value;
     while (json_next(v.raw, &at, &raw, &one)) {
+        if (one.type != JSON_STRING)
+            return wrong(r, "tags", "an object of strings");
         struct json_value quoted = {.type = JSON_STRING, .raw = {raw.p - 1, raw.n + 2}};
         if (field_text(quoted, "tags", sizeof k->tags[0].name - 1, a, &name, r) ||
             field_text(one, "tags", sizeof k->tags[0].value - 1, a, &value, r))

@@ -66,23 +66,23 @@ static unsigned method_bit(struct str m)
 }
 
 /* "%" and two hex digits that stand for something which would change the path's segments. */
-static bool escape_ambiguous(struct str s)
+static bool escape_ambiguous(struct str s, bool slash_ok)
 {
     static const struct str bad[] = {STR("%2f"), STR("%5c"), STR("%00"), STR("%2e")};
     struct str three = {s.p, 3};
     if (s.n < 3)
         return true;
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    for (size_t i = slash_ok; i < sizeof(bad) / sizeof(bad[0]); i++)
         if (str_ieq(three, bad[i]))
             return true;
     return false;
 }
 
-static bool path_ambiguous(struct str path)
+static bool ambiguous(struct str path, bool slash_ok)
 {
     for (size_t i = 0; i < path.n; i++) {
         char c = path.p[i], next = i + 1 < path.n ? path.p[i + 1] : '\0';
-        if (c == '\\' || (c == '%' && escape_ambiguous((struct str){path.p + i, path.n - i})))
+        if (c == '\\' || (c == '%' && escape_ambiguous((struct str){path.p + i, path.n - i}, slash_ok)))
             return true;
         if ((c == '/' && next == '/') || (c == '.' && next == '.'))
             return true;
@@ -91,6 +91,11 @@ static bool path_ambiguous(struct str path)
             return true;
     }
     return path.n == 0 || path.p[0] != '/';
+}
+
+static bool path_ambiguous(struct str path)
+{
+    return ambiguous(path, false);
 }
 
 /* Google's methods stand behind the model's name: /v1beta/models/NAME:method. */
@@ -282,7 +287,9 @@ struct endpoint_match endpoint_match(struct str method, struct str path)
     enum family family;
     struct str tail = versionless(known, &family);
     unsigned bit = method_bit(method);
-    if (path_ambiguous(tail))
+    /* a model's id may hold a slash, which SDKs encode; that one is only looked up here */
+    bool lookup = (bit & (M_GET | M_HEAD)) && str_starts(tail, STR("/models/"));
+    if (ambiguous(tail, lookup))
         return m;
     if (!path_ambiguous(known) && match_google(&m, bit, known))
         return m;

@@ -870,6 +870,7 @@ def test_models_in_each_dialect(gw, key):
     assert m["inputTokenLimit"] == 200000 and m["outputTokenLimit"] == 64000 and "generateContent" in m["supportedGenerationMethods"] and m["pricing"]["input"] == 3
     assert gw.request("GET", "/v1/models/priced", key=key).json()["id"] == "priced"
     assert gw.request("GET", "/v1/models/priced", headers={"x-api-key": key, "anthropic-version": "2023-06-01"}).json()["type"] == "model"
+    assert gw.request("GET", "/v1/models/gpt-4o%2Fmini", key=key).json()["id"] == "gpt-4o/mini"  # as OpenAI's SDK asks for it
     for version in ("v1beta", "v1"):
         assert gw.request("GET", f"/{version}/models/priced", headers={"x-goog-api-key": key}).json()["name"] == "models/priced"
 

@@ -11,8 +11,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct endpoint_match m = endpoint_match(method, path);
     if (m.endpoint == EP_NONE)
         return 0;
-    static const char *const never[] = {"..", "/./", "%2f", "%2F", "%00", "%2e", "%2E", "\\"};
-    for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
+    static const char *const never[] = {"%2f", "%2F", "..", "/./", "%00", "%2e", "%2E", "\\"};
+    /* a model's id, which is looked up and goes nowhere, may hold an encoded slash */
+    for (size_t i = m.endpoint == EP_MODEL ? 2 : 0; i < sizeof(never) / sizeof(never[0]); i++)
         CHECK(!str_has(path, never[i]));
     CHECK(!str_has(m.rest, "//")); /* but in front of it, where a base URL ended with a slash */
     struct str known = path;
