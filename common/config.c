@@ -52,12 +52,16 @@ static const char *path_of(const char *url)
     return host ? strchr(host + 3, '/') : NULL;
 }
 
-/* A preset's server elsewhere, named without a path ("http://10.0.0.5:11434"): its API begins where the
- * vendor's does. A plain "openai" may be anything, and is taken at its word. */
+/* A server named without a path ("http://10.0.0.5:11434"): its API begins where the vendor's does. A plain
+ * "openai" elsewhere than at OpenAI may be anything, and is taken at its word. */
 static void complete_path(struct config *c, struct conf_provider *p, const struct provider_type *type)
 {
     const char *path = type->base_url ? path_of(type->base_url) : NULL;
-    if (type->openai && strcmp(type->name, "openai") != 0 && path && !path_of(p->base_url))
+    if (!type->openai || !path || path_of(p->base_url))
+        return;
+    size_t host = (size_t)(path - type->base_url);
+    bool vendors = strlen(p->base_url) == host && memcmp(p->base_url, type->base_url, host) == 0;
+    if (vendors || strcmp(type->name, "openai") != 0)
         p->base_url = arena_printf(&c->arena, "%s%s", p->base_url, path).p;
 }
 

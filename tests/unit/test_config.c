@@ -469,6 +469,7 @@ static void vendors_urls(void **state)
         {"type = \"groq\"; base_url = \"http://10.0.0.5/\"", "http://10.0.0.5/openai/v1"},
         {"type = \"vllm\"; base_url = \"http://10.0.0.5/inner\"", "http://10.0.0.5/inner"},
         {"type = \"openai\"; base_url = \"http://10.0.0.5\"", "http://10.0.0.5"},
+        {"type = \"openai\"; base_url = \"https://api.openai.com/\"", "https://api.openai.com/v1"},
         {"type = \"deepseek\"; base_url = \"http://10.0.0.5\"", "http://10.0.0.5"},
         {"type = \"bedrock\"; region = \"eu-west-1\"", "https://bedrock-runtime.eu-west-1.amazonaws.com"},
         {"type = \"vertex\"; api_key_env = \"AIGW_TEST_SOME_KEY\"", "https://aiplatform.googleapis.com"},
