@@ -105,7 +105,9 @@ static enum step plan_native(struct request *r)
     const struct config *conf = r->worker->config;
     const struct conf_provider *p = config_provider(conf, r->match.provider);
     if (!p)
-        return answer_error(r, 404, "unknown_url", "There is no provider named " STR_FMT ".",
+        return answer_error(r, 404, "unknown_url",
+                            "There is nothing at %.*s, and no provider named " STR_FMT ".",
+                            (int)(r->head->path.n < 200 ? r->head->path.n : 200), r->head->path.p,
                             STR_ARG(r->match.provider));
     if (r->key.n_models > 0 && !allows_native(r))
         return forbidden(r);

@@ -89,8 +89,25 @@ void session_free_gone(struct tls_process *t)
     }
 }
 
+/* A client that speaks plain HTTP here is told, as far as it listens; what it has sent is taken first,
+ * because a close with bytes unread would have the kernel throw the answer away. */
+static void answer_plain_http(int fd)
+{
+    static const char answer[] =
+        "HTTP/1.1 400 Bad Request\r\n"
+        "content-type: application/json\r\n"
+        "connection: close\r\n\r\n"
+        "{\"error\":{\"message\":\"This port speaks TLS: begin the URL with https://.\","
+        "\"type\":\"invalid_request_error\",\"param\":null,\"code\":null}}";
+    for (int i = 0; i < PIECES_A_ROUND && recv(fd, scratch, sizeof scratch, MSG_DONTWAIT) > 0; i++)
+        ;
+    send(fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static void fail_handshake(struct tls_process *t, struct tls_session *s)
 {
+    if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST)
+        answer_plain_http(s->client.fd);
     ERR_clear_error();
     METRIC_INC(t->metrics, tls_failed_total);
     end(t, s);

@@ -83,6 +83,15 @@ def test_old_tls_is_refused(tls):
         ctx.wrap_socket(socket.create_connection(("127.0.0.1", port)))
 
 
+def test_plain_http_is_told_what_to_change(tls):
+    _, port, _ = start(tls)
+    for more in ("", "content-length: 3000\r\n\r\n" + "x" * 3000):
+        s = socket.create_connection(("127.0.0.1", port), timeout=10)
+        s.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n{more}\r\n".encode())
+        got = b"".join(iter(lambda: s.recv(4096), b""))
+        assert got.startswith(b"HTTP/1.1 400 ") and "https://" in json.loads(got.split(b"\r\n\r\n", 1)[1])["error"]["message"]
+
+
 def test_certificate_reload(tls):
     gw, port, folder = start(tls)
     key = gw.make_key()["key"]
