@@ -22,6 +22,7 @@ struct mail_head {
     uint8_t in_memfd;
     uint8_t key[CACHE_KEY_BYTES];
     char scope[CACHE_SCOPE_MAX];
+    uint64_t file;
 };
 
 static int send_mail(int sock, struct iovec *iov, size_t n, int fd, int flags)
@@ -79,6 +80,14 @@ int cache_post(int cache_fd, const uint8_t key[CACHE_KEY_BYTES], const char *sco
     if (n + e->body.n > INLINE_MAX)
         return send_in_memfd(cache_fd, &head, iov + 1);
     return send_mail(cache_fd, iov, 3, -1, MSG_DONTWAIT);
+}
+
+void cache_post_damage(int cache_fd, uint64_t file)
+{
+    struct mail_head head = {.kind = CACHE_MAIL_DAMAGE, .file = file};
+    struct iovec iov = part(&head, sizeof head);
+    if (cache_fd >= 0 && send_mail(cache_fd, &iov, 1, -1, MSG_DONTWAIT) < 0)
+        return; /* the next one who looks will find it, too */
 }
 
 /* ---- purging ---- */
@@ -161,6 +170,9 @@ static int take(const uint8_t *bytes, size_t n, int fd, size_t max_record, struc
     if (head.kind == CACHE_MAIL_STORE)
         return take_store(&head, (struct str){(const char *)bytes + sizeof head, n - sizeof head}, fd,
                           max_record, m);
+    m->file = head.file;
+    if (head.kind == CACHE_MAIL_DAMAGE)
+        return 0;
     if (head.kind != CACHE_MAIL_PURGE || fd < 0 || memchr(head.scope, '\0', sizeof head.scope) == NULL)
         return -1;
     memcpy(m->scope, head.scope, sizeof head.scope);

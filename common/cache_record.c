@@ -1,16 +1,30 @@
 #include "cache_record.h"
+#include "hash.h"
 #include "pack.h"
 
 #include <string.h>
 
-enum { VERSION = 2 };
+enum { VERSION_BYTES = 1, SUM = 8 };
+
+/* Of the fields and of the body. It guards against disks, not against people. */
+static uint64_t sum_of(struct str fields, struct str body)
+{
+    static const uint64_t key[2] = {0};
+    uint64_t out[2];
+    siphash128(key, fields.p, fields.n, out);
+    siphash128(out, body.p, body.n, out);
+    return out[0];
+}
 
 size_t cache_record_head(const struct cache_entry *e, const char *scope, uint8_t out[CACHE_RECORD_HEAD])
 {
+    static const uint8_t no_sum[SUM];
     struct pack k = {.p = out, .cap = CACHE_RECORD_HEAD};
     if (strlen(scope) >= CACHE_SCOPE_MAX)
         return 0;
-    pack_num(&k, VERSION);
+    pack_num(&k, CACHE_LAYOUT);
+    pack_bytes(&k, no_sum, SUM);
+    size_t fields = k.n;
     pack_num(&k, (uint64_t)e->stored_s);
     pack_num(&k, (uint64_t)e->expires_s);
     pack_num(&k, e->tokens.input);
@@ -24,15 +38,31 @@ size_t cache_record_head(const struct cache_entry *e, const char *scope, uint8_t
     pack_str(&k, e->model);
     pack_str(&k, e->dropped);
     pack_num(&k, e->body.n);
-    return k.full ? 0 : k.n;
+    if (k.full)
+        return 0;
+    pack_be64(out + VERSION_BYTES, sum_of((struct str){(char *)out + fields, k.n - fields}, e->body));
+    return k.n;
+}
+
+bool cache_record_is_whole(struct str record)
+{
+    struct cache_entry e;
+    struct str scope;
+    enum { FIELDS = VERSION_BYTES + SUM };
+    if (cache_record_read(record, &e, &scope) < 0)
+        return false;
+    struct str fields = {record.p + FIELDS, record.n - FIELDS - e.body.n};
+    return unpack_be64((const uint8_t *)record.p + VERSION_BYTES) == sum_of(fields, e.body);
 }
 
 int cache_record_read(struct str record, struct cache_entry *e, struct str *scope)
 {
     struct unpack u = {.p = (const uint8_t *)record.p, .n = record.n};
     memset(e, 0, sizeof *e);
-    if (unpack_num(&u) != VERSION)
+    uint8_t sum[SUM];
+    if (unpack_num(&u) != CACHE_LAYOUT)
         return -1;
+    unpack_bytes(&u, sum, SUM); /* cache_record_is_whole */
     e->stored_s = (int64_t)unpack_num(&u);
     e->expires_s = (int64_t)unpack_num(&u);
     e->tokens.input = unpack_num(&u);

@@ -107,3 +107,13 @@ bool lmdb_is_full(int code)
 {
     return code == MDB_MAP_FULL || code == MDB_TXN_FULL || code == ENOSPC || code == EDQUOT || code == EFBIG;
 }
+
+bool lmdb_is_damaged(int code)
+{
+    static const int codes[] = {MDB_PAGE_NOTFOUND, MDB_CORRUPTED, MDB_PANIC,       MDB_VERSION_MISMATCH,
+                                MDB_INVALID,       MDB_BAD_TXN,   MDB_CURSOR_FULL, MDB_INCOMPATIBLE};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (code == codes[i])
+            return true;
+    return false;
+}

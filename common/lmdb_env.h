@@ -40,6 +40,8 @@ int lmdb_reap_readers(struct lmdb_env *e);
 int lmdb_error(struct error *err, const char *what, int code);
 /* Whether this code says that there is no room: the map's limit, or the disk's. */
 bool lmdb_is_full(int code);
+/* What the files hold is not what LMDB wrote. */
+bool lmdb_is_damaged(int code);
 
 static inline MDB_val lmdb_val(const void *p, size_t n)
 {

@@ -1,9 +1,14 @@
 /* The response cache's reading side. The files belong to the cache process, which may come later than we do,
  * may be replaced, and wipes them when in doubt. So a reader opens them when they are there, and notices when
- * its file has been removed: both at most once a second, on the way of a look-up. */
+ * its file has been removed: both at most once a second, on the way of a look-up.
+ *
+ * A file that was cut, or a disk that can't be read, would kill a worker with each look-up, and LMDB believes
+ * what its pages say. So look-ups are guarded, and an entry counts only where its sum is right. */
 #include "response_cache.h"
+#include "cache_mailbox.h"
 #include "cache_record.h"
 #include "lmdb_env.h"
+#include "map_guard.h"
 #include "mem.h"
 
 #include <errno.h>
@@ -15,6 +20,15 @@ struct cache_reader {
     struct lmdb_env env; /* env.env NULL: not open */
     MDB_dbi entries;
     int64_t looked_s; /* when we last looked whether the files are there, and still the same */
+    uint64_t file;    /* the last one opened: its inode */
+};
+
+struct look_up {
+    struct cache_reader *r;
+    const uint8_t *key;
+    int64_t now_s;
+    struct arena *a;
+    struct cache_entry *e;
 };
 
 struct cache_reader *cache_open(const struct config *c)
@@ -26,6 +40,7 @@ struct cache_reader *cache_open(const struct config *c)
         free(r);
         return NULL;
     }
+    map_guard_install();
     return r;
 }
 
@@ -38,15 +53,28 @@ void cache_close(struct cache_reader **r)
     *r = NULL;
 }
 
-static int open_entries(struct lmdb_env *env, const char *folder, MDB_dbi *entries)
+/* Notes which file it is. */
+static bool was_removed(struct cache_reader *r)
+{
+    mdb_filehandle_t fd;
+    struct stat st;
+    if (mdb_env_get_fd(r->env.env, &fd) != 0 || fstat(fd, &st) < 0)
+        return true;
+    r->file = st.st_ino;
+    return st.st_nlink == 0;
+}
+
+static int open_entries(struct cache_reader *r)
 {
     MDB_txn *txn;
-    int rc = lmdb_env_open(env, folder, &(struct lmdb_options){.writer = false, .dbs = CACHE_DBS});
+    struct lmdb_env *env = &r->env;
+    int rc = lmdb_env_open(env, r->folder, &(struct lmdb_options){.writer = false, .dbs = CACHE_DBS});
     if (rc != 0)
         return rc;
+    was_removed(r);
     rc = mdb_txn_begin(env->env, NULL, MDB_RDONLY, &txn);
     if (rc == 0) {
-        rc = mdb_dbi_open(txn, CACHE_DB_ENTRIES, 0, entries);
+        rc = mdb_dbi_open(txn, CACHE_DB_ENTRIES, 0, &r->entries);
         if (rc == 0)
             rc = mdb_txn_commit(txn); /* keeps the handle */
         else
@@ -57,60 +85,70 @@ static int open_entries(struct lmdb_env *env, const char *folder, MDB_dbi *entri
     return rc;
 }
 
-static bool was_removed(struct lmdb_env *env)
-{
-    mdb_filehandle_t fd;
-    struct stat st;
-    return mdb_env_get_fd(env->env, &fd) != 0 || fstat(fd, &st) < 0 || st.st_nlink == 0;
-}
-
-/* 1: open; 0: there is nothing to open; -1: it can't be opened. */
+/* 1: open; 0: there is nothing to open; else it can't be opened. */
 static int ready(struct cache_reader *r, int64_t now_s)
 {
     if (now_s == r->looked_s)
         return r->env.env != NULL;
     r->looked_s = now_s;
-    if (r->env.env != NULL && was_removed(&r->env))
+    if (r->env.env != NULL && was_removed(r))
         lmdb_env_close(&r->env);
     if (r->env.env != NULL)
         return 1;
-    int rc = open_entries(&r->env, r->folder, &r->entries);
+    int rc = open_entries(r);
     if (rc == 0)
         return 1;
-    return rc == ENOENT || rc == MDB_NOTFOUND ? 0 : -1;
+    return rc == ENOENT || rc == MDB_NOTFOUND ? 0 : lmdb_is_damaged(rc) ? CACHE_DAMAGED : -1;
 }
 
+/* Checked in our copy: the file's bytes may be others a moment later. A sum that is wrong makes it a miss,
+ * and the answer that follows takes its place. */
 static int copy_out(struct str record, int64_t now_s, struct arena *a, struct cache_entry *e)
 {
-    struct str scope;
+    struct str scope, own;
     if (cache_record_read(record, e, &scope) < 0)
         return -1;
     if (e->expires_s <= now_s)
         return 0;
-    e->provider = arena_copy(a, e->provider);
-    e->model = arena_copy(a, e->model);
-    e->dropped = arena_copy(a, e->dropped);
-    e->body = arena_copy(a, e->body);
-    return 1;
+    own = arena_copy(a, record);
+    return cache_record_is_whole(own) && cache_record_read(own, e, &scope) == 0 ? 1 : -1;
 }
 
-int cache_find(struct cache_reader *r, const uint8_t key[CACHE_KEY_BYTES], int64_t now_s, struct arena *a,
-               struct cache_entry *e)
+static int look_up(void *arg)
 {
-    int open = ready(r, now_s);
+    struct look_up *l = arg;
+    struct cache_reader *r = l->r;
+    int open = ready(r, l->now_s);
     if (open != 1)
         return open;
     MDB_txn *txn;
     if (lmdb_read(&r->env, &txn) != 0)
         return -1;
-    MDB_val k = lmdb_val(key, CACHE_KEY_BYTES), v;
+    MDB_val k = lmdb_val(l->key, CACHE_KEY_BYTES), v;
     int rc = mdb_get(txn, r->entries, &k, &v), found = 0;
     if (rc == 0)
-        found = copy_out(lmdb_str(&v), now_s, a, e);
+        found = copy_out(lmdb_str(&v), l->now_s, l->a, l->e);
     else if (rc != MDB_NOTFOUND)
-        found = -1;
+        found = lmdb_is_damaged(rc) ? CACHE_DAMAGED : -1;
     lmdb_read_end(&r->env);
     return found;
+}
+
+int cache_find(struct cache_reader *r, const uint8_t key[CACHE_KEY_BYTES], int64_t now_s, struct arena *a,
+               struct cache_entry *e)
+{
+    struct look_up l = {.r = r, .key = key, .now_s = now_s, .a = a, .e = e};
+    int found = map_guard_run(look_up, &l);
+    if (found == MAP_GUARD_FAULT)
+        found = CACHE_DAMAGED;
+    if (found == CACHE_DAMAGED)
+        lmdb_env_close(&r->env); /* opened again when the next second's look-up finds other files */
+    return found;
+}
+
+void cache_report(int cache_fd, const struct cache_reader *r)
+{
+    cache_post_damage(cache_fd, r->file);
 }
 
 /* ---- for the admin process ---- */

@@ -27,7 +27,9 @@ struct cache_reader;
  * come later: they are looked for again, at most once a second. */
 struct cache_reader *cache_open(const struct config *c);
 void cache_close(struct cache_reader **r);
-/* 1: a live entry, copied into the arena. 0: none. -1: the cache can't be read now. */
+enum { CACHE_DAMAGED = -2 };
+/* 1: a live entry, copied into the arena. 0: none. -1: it can't be read now. CACHE_DAMAGED: and won't be, as
+ * its files are broken: to be told to the cache process (cache_report). */
 int cache_find(struct cache_reader *r, const uint8_t key[CACHE_KEY_BYTES], int64_t now_s, struct arena *a,
                struct cache_entry *e);
 
@@ -35,6 +37,8 @@ int cache_find(struct cache_reader *r, const uint8_t key[CACHE_KEY_BYTES], int64
  * scope_id: whose entries it belongs to, for purges ("team:blue"). */
 int cache_post(int cache_fd, const uint8_t key[CACHE_KEY_BYTES], const char *scope_id,
                const struct cache_entry *e, uint32_t max_entry);
+/* Tells the cache process of it, which begins anew. Never waits. */
+void cache_report(int cache_fd, const struct cache_reader *r);
 /* Has the cache process remove the entries of a scope (NULL: all) and waits for it, 5 s at most. */
 int cache_purge(int cache_fd, const char *scope_id, uint64_t *removed, struct error *err);
 

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #define TIDY_EVERY (1 * NS_PER_SEC)
@@ -43,6 +44,25 @@ static void failed(struct cache *c, const struct error *err)
     c->complained = true;
 }
 
+/* What crashes this process may lie in the files, and would do so again: the next one begins anew. A kill
+ * from outside takes nothing from them. */
+static char note[CACHE_NOTE_PATH];
+
+static void on_crash(int sig)
+{
+    unlink(note);
+    raise(sig); /* by now it does what it does to everybody (SA_RESETHAND) */
+}
+
+static void expect_crashes(const struct cache_store *store)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+    struct sigaction act = {.sa_handler = on_crash, .sa_flags = SA_RESETHAND};
+    cache_store_note(store, note);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigaction(signals[i], &act, NULL);
+}
+
 /* Opens the files where that has not been done or failed; tried again now and then, as a disk may get room.
  */
 static void open_store(struct cache *c)
@@ -58,6 +78,8 @@ static void open_store(struct cache *c)
         cache_store_open(config->state_dir, config->cache.max_bytes, c->h->segment.header->boot_id, &err);
     if (c->store == NULL)
         failed(c, &err);
+    else
+        expect_crashes(c->store);
 }
 
 /* What has come, up to a batch. */
@@ -102,15 +124,26 @@ static void purge(struct cache *c, struct cache_mail *m)
     cache_mail_answer(m, removed);
 }
 
+/* A reader could not read what is there. One that still has older files open may say so later. */
+static void begin_anew(struct cache *c, uint64_t file)
+{
+    struct error err;
+    if (c->store != NULL && cache_store_begin_anew(c->store, file, &err) < 0)
+        failed(c, &err);
+}
+
 /* In the order they came: a purge removes what was sent before it, and nothing later. */
 static void apply(struct cache *c, struct batch *b)
 {
     size_t from = 0;
     for (size_t i = 0; i < b->n; i++) {
-        if (b->mails[i].kind != CACHE_MAIL_PURGE)
+        if (b->mails[i].kind == CACHE_MAIL_STORE)
             continue;
         store(c, b->mails + from, i - from);
-        purge(c, &b->mails[i]);
+        if (b->mails[i].kind == CACHE_MAIL_PURGE)
+            purge(c, &b->mails[i]);
+        else
+            begin_anew(c, b->mails[i].file);
         from = i + 1;
     }
     store(c, b->mails + from, b->n - from);

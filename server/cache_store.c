@@ -1,7 +1,7 @@
 /* The cache's files. Writes are not synced (MDB_NOSYNC): a killed process loses nothing, as the kernel has
  * the pages; a machine that goes down may leave pages of different times in the file, which LMDB can't tell.
- * So a note beside it (the file `state`) says how it was left: the boot it was open in, "opening", or
- * "clean". What is not surely whole is wiped; it is a cache.
+ * So a note beside it (the file `state`) says how it was left: its layout, and the boot it was open in,
+ * "opening", or "clean". What is not surely whole, or written another way, is wiped; it is a cache.
  *
  * Room: LMDB's file only grows, up to its map; freed pages are used again two transactions later, unless a
  * reader still sees them; and even removing needs some free pages, as nothing is changed in place. So a tenth
@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -27,7 +28,7 @@ enum {
     EXPIRE_MOST = 2000, /* … a call of cache_store_expire */
     JAMMED = 20,
     PAGE = 4096,
-    NOTE = 64,
+    NOTE = 96,
     EXPIRY_KEY = 8 + CACHE_KEY_BYTES,
     SCOPE_KEY_MAX = CACHE_SCOPE_MAX + CACHE_KEY_BYTES,
 };
@@ -37,21 +38,27 @@ struct cache_store {
     MDB_dbi entries, expiry, scopes;
     uint64_t max_bytes;
     char folder[4096];
-    char boot_id[NOTE];
+    char boot_id[64];
     unsigned jammed; /* stores given up for want of room since the last that worked */
 };
 
 /* ---- how it was left ---- */
 
-static void note_path(const struct cache_store *s, char out[4096 + 16])
+void cache_store_note(const struct cache_store *s, char out[CACHE_NOTE_PATH])
 {
-    snprintf(out, 4096 + 16, "%s/state", s->folder);
+    snprintf(out, CACHE_NOTE_PATH, "%s/state", s->folder);
 }
 
-static void note_write(const struct cache_store *s, const char *text)
+static void note_text(const char *how, char out[NOTE])
 {
-    char path[4096 + 16];
-    note_path(s, path);
+    snprintf(out, NOTE, "%d %s", CACHE_LAYOUT, how);
+}
+
+static void note_write(const struct cache_store *s, const char *how)
+{
+    char path[CACHE_NOTE_PATH], text[NOTE];
+    cache_store_note(s, path);
+    note_text(how, text);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
         unlink(path); /* no note reads as doubt */
@@ -61,14 +68,16 @@ static void note_write(const struct cache_store *s, const char *text)
 
 static bool note_trusts(const struct cache_store *s)
 {
-    char path[4096 + 16], text[NOTE] = "";
-    note_path(s, path);
+    char path[CACHE_NOTE_PATH], text[NOTE] = "", clean[NOTE], open_now[NOTE];
+    cache_store_note(s, path);
+    note_text("clean", clean);
+    note_text(s->boot_id, open_now);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return false;
     ssize_t n = read(fd, text, sizeof text - 1);
     close(fd);
-    return n > 0 && (strcmp(text, "clean") == 0 || (s->boot_id[0] && strcmp(text, s->boot_id) == 0));
+    return n > 0 && (strcmp(text, clean) == 0 || (s->boot_id[0] && strcmp(text, open_now) == 0));
 }
 
 static void wipe(const struct cache_store *s)
@@ -76,7 +85,7 @@ static void wipe(const struct cache_store *s)
     /* the lock file first: a reader that comes between the two pairs a new lock file with the old data, which
      * it will find removed; never the old readers' table with new data */
     static const char *const files[] = {"lock.mdb", "data.mdb"};
-    char path[4096 + 16];
+    char path[CACHE_NOTE_PATH];
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         snprintf(path, sizeof path, "%s/%s", s->folder, files[i]);
         unlink(path);
@@ -167,6 +176,33 @@ void cache_store_reap_readers(struct cache_store *s)
 {
     if (s->env.env != NULL)
         lmdb_reap_readers(&s->env);
+}
+
+/* ---- beginning anew ---- */
+
+static int begin_anew(struct cache_store *s, const char *why)
+{
+    log_warn("the response cache is made anew: %s", why);
+    lmdb_env_close(&s->env);
+    wipe(s);
+    return open_files(s);
+}
+
+/* What LMDB can't make sense of it won't later. */
+static int heal(struct cache_store *s, int rc)
+{
+    return lmdb_is_damaged(rc) ? begin_anew(s, mdb_strerror(rc)) : rc;
+}
+
+int cache_store_begin_anew(struct cache_store *s, uint64_t file, struct error *err)
+{
+    mdb_filehandle_t fd;
+    struct stat st;
+    if (s->env.env != NULL && mdb_env_get_fd(s->env.env, &fd) == 0 && fstat(fd, &st) == 0 &&
+        st.st_ino != file)
+        return 0;
+    int rc = begin_anew(s, "a reader found it damaged");
+    return rc == 0 ? 0 : lmdb_error(err, "response cache", rc);
 }
 
 /* ---- one entry and its index ---- */
@@ -348,6 +384,7 @@ int cache_store_evict(struct cache_store *s, uint64_t *removed, struct error *er
     int rc = measure(s, &used, &limit);
     if (rc == 0 && used > limit / 100 * 90)
         rc = evict_down_to(s, limit / 100 * 85, removed);
+    rc = heal(s, rc);
     return rc == 0 ? 0 : lmdb_error(err, "response cache", rc);
 }
 
@@ -361,6 +398,7 @@ int cache_store_expire(struct cache_store *s, int64_t now_s, uint64_t *removed, 
         if (rc == 0)
             rc = remove_first(s, now_s, batch_for(limit), removed);
     } while (rc == 0 && *removed > before && *removed < EXPIRE_MOST);
+    rc = heal(s, rc);
     return rc == 0 ? 0 : lmdb_error(err, "response cache", rc);
 }
 
@@ -406,14 +444,6 @@ static uint64_t need_of(const struct cache_mail *m, size_t n)
     return bytes;
 }
 
-static int begin_anew(struct cache_store *s)
-{
-    log_warn("the response cache is made anew: it is full and could not be emptied");
-    lmdb_env_close(&s->env);
-    wipe(s);
-    return open_files(s);
-}
-
 /* After the map was found full: again, with more and more room. */
 static int put_hard(struct cache_store *s, const struct cache_mail *m, size_t n, int64_t now_s,
                     uint64_t limit, uint64_t *stored, uint64_t *evicted)
@@ -428,7 +458,7 @@ static int put_hard(struct cache_store *s, const struct cache_mail *m, size_t n,
     if (rc != MDB_MAP_FULL || ++s->jammed < JAMMED) /* a full disk is not helped by emptying */
         return rc;
     s->jammed = 0;
-    rc = begin_anew(s);
+    rc = begin_anew(s, "it is full and could not be emptied");
     return rc == 0 ? put_all(s, m, n, now_s, stored) : rc;
 }
 
@@ -447,6 +477,10 @@ int cache_store_put(struct cache_store *s, const struct cache_mail *m, size_t n,
         rc = put_all(s, m, n, now_s, stored);
     if (lmdb_is_full(rc))
         rc = put_hard(s, m, n, now_s, limit, stored, evicted);
+    if (lmdb_is_damaged(rc)) {
+        rc = heal(s, rc);
+        rc = rc == 0 ? put_all(s, m, n, now_s, stored) : rc;
+    }
     if (rc == 0) {
         s->jammed = 0;
         return 0;
@@ -522,5 +556,6 @@ int cache_store_purge(struct cache_store *s, const char *scope, uint64_t *remove
 {
     *removed = 0;
     int rc = scope[0] == '\0' ? purge_all(s, removed) : purge_scope(s, str_of(scope), removed);
+    rc = heal(s, rc);
     return rc == 0 ? 0 : lmdb_error(err, "response cache", rc);
 }

@@ -286,6 +286,8 @@ static enum step look_up(struct request *r)
         return STEP_DONE;
     if (found < 0)
         METRIC_INC(m, cache_errors_total);
+    if (found == CACHE_DAMAGED)
+        cache_report(r->worker->heritage->cache_fd, r->worker->cache);
     METRIC_INC(m, cache_misses_total);
     return STEP_NEXT;
 }

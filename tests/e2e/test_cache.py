@@ -1,6 +1,9 @@
 """The exact response cache."""
 
 import json
+import os
+import re
+import signal
 
 import pytest
 from gateway import wait_until
@@ -112,3 +115,57 @@ def test_purge(gw):
     assert a.status == 200
     assert gw.chat(key).headers["x-aigw-cache"] == "miss"
     assert gw.admin("GET", "/v1/cache/stats").status == 200
+
+
+# ---------------------------------------------------------------- damaged files
+
+
+def cut(path):
+    os.truncate(path, os.path.getsize(path) // 2)
+
+
+def zero(path):
+    size = os.path.getsize(path)
+    with open(path, "r+b") as f:
+        f.seek(8192)  # behind the two pages that say what is where
+        f.write(bytes(size - 8192))
+
+
+def flip(path):
+    """A quote amid each answer's text: what would be read is no JSON."""
+    with open(path, "r+b") as f:
+        data = f.read()
+        for at in range(8192 + 2000, len(data), 4096):
+            if data[at - 8 : at + 8].isalpha():
+                f.seek(at)
+                f.write(b'"')
+
+
+@pytest.mark.parametrize("damage", (cut, zero, flip))
+def test_damaged_files_are_misses(gw, damage):
+    """… and nothing else: no error, no other answer, no worker that dies. Then there is a cache again."""
+    key = gw.make_key()["key"]
+    ask = lambda i: gw.chat(key, f"m-size6000-tag{i}")  # noqa: E731
+    before = [ask(i) for i in range(20)]
+    for i in range(20):
+        until_hit(lambda: ask(i))  # noqa: B023
+    damage(os.path.join(gw.folder, "state", "cache", "data.mdb"))
+    for _ in range(2):
+        for i in range(20):
+            a = ask(i)
+            assert a.status == 200 and text(a) == text(before[i])
+    for i in range(20):
+        until_hit(lambda: ask(i))  # noqa: B023
+    assert not re.search(r"worker \d+ was killed", gw.log_text())
+
+
+def test_a_crash_of_the_cache_process_takes_the_files_with_it(gw):
+    """They may be what it died of; a kill says nothing of them."""
+    key = gw.make_key()["key"]
+    gw.chat(key)
+    until_hit(lambda: gw.chat(key))
+    for sig, kept in (("KILL", True), ("SEGV", False)):
+        ((pid, _),) = gw.pids("aigw: cache").items()
+        os.kill(pid, getattr(signal, "SIG" + sig))
+        wait_until(lambda: gw.pids("aigw: cache") and pid not in gw.pids("aigw: cache"))  # noqa: B023
+        wait_until(lambda: gw.admin("GET", "/v1/cache/stats").json()["entries"] == kept)

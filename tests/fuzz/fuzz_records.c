@@ -55,6 +55,7 @@ static void check_cache(struct str in)
         return;
     CHECK(fuzz_within(e.body, in) && fuzz_within(e.provider, in) && fuzz_within(e.model, in));
     CHECK(fuzz_within(scope, in) && scope.n < CACHE_SCOPE_MAX && e.expires_s >= 0);
+    cache_record_is_whole(in);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

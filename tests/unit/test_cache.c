@@ -483,6 +483,12 @@ static void test_hostile_records(void **state)
         assert_int_equal(cache_record_read((struct str){copy, cut}, &e, &scope), -1);
         free(copy);
     }
+    assert_true(cache_record_is_whole(m.record));
+    for (size_t i = 0; i < m.record.n; i++) {
+        m.memory[i] ^= 4;
+        assert_false(cache_record_is_whole(m.record));
+        m.memory[i] ^= 4;
+    }
     unsigned seed = 1;
     for (int i = 0; i < 20000; i++) {
         uint8_t *copy = malloc(m.record.n);
