@@ -168,6 +168,21 @@ static int check_admin_user(struct reader *r)
     return 0;
 }
 
+/* The folder of a file that is to be made; run_dir and state_dir are made at the start. */
+static void check_folder(struct reader *r, const char *setting, const char *file)
+{
+    const struct config *c = r->config;
+    const char *slash = strrchr(file, '/');
+    struct str folder = {file, slash && slash > file ? (size_t)(slash - file) : 0};
+    char path[PATH_MAX];
+    struct stat st;
+    if (folder.n == 0 || str_eq(folder, str_of(c->run_dir)) || str_eq(folder, str_of(c->state_dir)) ||
+        str_copy(path, sizeof(path), folder) != 0)
+        return;
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+        config_complain(r, setting, "there is no folder %s; create it, or correct the path", path);
+}
+
 static void check_admin(struct reader *r, bool full)
 {
     const struct config *c = r->config;
@@ -180,7 +195,12 @@ static void check_admin(struct reader *r, bool full)
         if (same_place(c->listen[i].address, c->listen[i].port, c->admin.address, c->admin.port))
             config_complain(r, "admin.port", "%s port %u is clients' already (listen[%zu]); choose another",
                             c->admin.address, c->admin.port, i);
-    if (full && check_tls(r, &c->admin.tls, "admin") == 0)
+    if (!full)
+        return;
+    if (is_unix)
+        check_folder(r, "admin.address", c->admin.address + strlen("unix:"));
+    check_folder(r, "admin.token_file", c->admin.token_file);
+    if (check_tls(r, &c->admin.tls, "admin") == 0)
         check_admin_user(r);
 }
 

@@ -86,15 +86,23 @@ static size_t distance(const char *a, const char *b)
     return row[nb];
 }
 
+static bool begins_other(const char *a, const char *b)
+{
+    size_t n = strlen(a) < strlen(b) ? strlen(a) : strlen(b);
+    return n >= 3 && strncmp(a, b, n) == 0;
+}
+
+/* The setting of this section whose name is so near that it may be meant; NULL: none is. */
 static const char *nearest(enum section section, const char *name)
 {
     const char *best = NULL;
-    size_t best_distance = SIZE_MAX;
+    size_t best_distance =
+        strlen(name) < 6 ? 3 : strlen(name) / 2; /* less than that many letters are others */
     for (size_t i = 0; i < config_n_settings; i++) {
         const struct setting *s = &config_settings[i];
-        size_t d = s->section == section ? distance(s->name, name) : SIZE_MAX;
-        if (!best && s->section == section)
-            best = s->name;
+        if (s->section != section)
+            continue;
+        size_t d = begins_other(s->name, name) ? 1 : distance(s->name, name);
         if (d < best_distance) {
             best_distance = d;
             best = s->name;
@@ -103,12 +111,37 @@ static const char *nearest(enum section section, const char *name)
     return best;
 }
 
+/* The group or list in which such a setting stands; NULL: none. */
+static const char *home_of(const char *name)
+{
+    for (size_t i = 0; i < config_n_settings; i++)
+        for (size_t k = 0; k < config_n_settings; k++) {
+            const struct setting *group = &config_settings[k];
+            bool has_child = group->kind == SETTING_GROUP || group->kind == SETTING_LIST;
+            if (has_child && group->child == config_settings[i].section &&
+                strcmp(config_settings[i].name, name) == 0)
+                return group->name;
+        }
+    return NULL;
+}
+
 static const struct setting *find(enum section section, const char *name)
 {
     for (size_t i = 0; i < config_n_settings; i++)
         if (config_settings[i].section == section && strcmp(config_settings[i].name, name) == 0)
             return &config_settings[i];
     return NULL;
+}
+
+static int complain_unknown(struct reader *r, enum section section, const char *full, const char *name)
+{
+    const char *near = nearest(section, name), *home = home_of(name);
+    if (near)
+        return config_complain(r, full, "unknown setting; the nearest known one here is \"%s\"", near);
+    if (home)
+        return config_complain(r, full, "unknown setting here; it belongs into \"%s\"", home);
+    return config_complain(r, full,
+                           "unknown setting; correct it or take it out (aigw --print-sample shows all)");
 }
 
 static int check_names(struct reader *r, enum section section, const config_setting_t *from, const char *path)
@@ -120,8 +153,7 @@ static int check_names(struct reader *r, enum section section, const config_sett
             continue;
         char full[PATH_TEXT];
         path_of(full, path, name);
-        result = config_complain(r, full, "unknown setting; the nearest known one here is \"%s\"",
-                                 nearest(section, name));
+        result = complain_unknown(r, section, full, name);
     }
     return result;
 }

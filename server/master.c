@@ -255,15 +255,20 @@ static void raise_limits(void)
 }
 
 /* Where we are root and shall become somebody else, the folders have to be his. */
-static int make_folder(const struct config *c, const char *path, struct error *err)
+static int make_folder(const struct config *c, const char *setting, const char *path, struct error *err)
 {
+    struct stat st;
     if (mkdir(path, 0700) && errno != EEXIST)
-        return error_errno(err, "%s: can't be made", path);
+        return error_errno(err, "%s: %s: can't be made", setting, path);
+    if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
+        return error_set(err, "%s: %s: is not a folder; name one, or a place where one can be made", setting,
+                         path);
     const struct passwd *pw = geteuid() == 0 && c->user ? getpwnam(c->user) : NULL;
     if (pw && chown(path, pw->pw_uid, pw->pw_gid))
-        return error_errno(err, "%s: can't be given to %s", path, c->user);
+        return error_errno(err, "%s: %s: can't be given to %s", setting, path, c->user);
     if (!pw && access(path, R_OK | W_OK | X_OK))
-        return error_errno(err, "%s: this user (%u) can't work in it", path, (unsigned)geteuid());
+        return error_errno(err, "%s: %s: this user (%u) can't work in it", setting, path,
+                           (unsigned)geteuid());
     return 0;
 }
 
@@ -286,8 +291,8 @@ static int lock_state(struct master *m, struct error *err)
 static int make_segment(struct master *m, struct error *err)
 {
     const struct config *c = m->config;
-    if (make_folder(c, c->run_dir, err) || make_folder(c, c->state_dir, err) || lock_state(m, err) ||
-        segment_create(&m->segment, c->run_dir, c->limits.table_slots, err))
+    if (make_folder(c, "run_dir", c->run_dir, err) || make_folder(c, "state_dir", c->state_dir, err) ||
+        lock_state(m, err) || segment_create(&m->segment, c->run_dir, c->limits.table_slots, err))
         return -1;
     const struct passwd *pw = geteuid() == 0 && c->user ? getpwnam(c->user) : NULL;
     if (pw && fchown(m->segment.fd, pw->pw_uid, pw->pw_gid))
