@@ -57,6 +57,8 @@ static int read_question(const struct call *c, struct usage_question *q)
             return -1;
     if (read_day(c, "from", &q->from) || read_day(c, "to", &q->to))
         return -1;
+    if (q->from && q->to && strcmp(q->from, q->to) > 0)
+        return reply_error(c->x->reply, 400, "invalid_value", "to", "to lies before from");
     q->csv = str_eq(format, STR("csv"));
     if (format.n && !q->csv && !str_eq(format, STR("json")))
         return reply_error(c->x->reply, 400, "invalid_value", "format", "format must be json or csv");

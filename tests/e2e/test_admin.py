@@ -456,7 +456,7 @@ def test_no_usage_yet(admin):
     u = admin.ask("GET", "/v1/usage?group_by=team").json()
     assert u["data"] == [] and u["total"]["requests"] == 0
     assert admin.ask("GET", "/v1/usage/rows").json() == {"data": [], "has_more": False}
-    for query, param in (("group_by=colour", "group_by"), ("group_by=tag:x", "group_by"), ("group_by=team,team", "group_by"), ("from=yesterday", "from"), ("to=2026-02-30", "to"), ("format=xml", "format")):
+    for query, param in (("group_by=colour", "group_by"), ("group_by=tag:x", "group_by"), ("group_by=team,team", "group_by"), ("from=yesterday", "from"), ("to=2026-02-30", "to"), ("from=2026-03-02&to=2026-03-01", "to"), ("format=xml", "format")):
         assert error_of(admin.ask("GET", "/v1/usage?" + query))[::2] == (400, param)
 
 
