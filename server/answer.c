@@ -193,6 +193,16 @@ int answer_end(struct request *r, struct str last)
     return send_pieces(r, last, true);
 }
 
+int answer_at_once(struct request *r, int status, struct str content_type, struct str bytes)
+{
+    r->status = status;
+    note_first_byte(r);
+    finish(r);
+    add_cost(r);
+    answer_begin(r, status, content_type);
+    return send_pieces(r, bytes, true);
+}
+
 struct str answer_error_event(struct request *r, const struct failure *f)
 {
     struct failure g = *f;

@@ -24,6 +24,8 @@ void answer_begin(struct request *r, int status, struct str content_type);
 int answer_piece(struct request *r, struct str bytes);
 /* `last` and the final chunk in one write; publishes the usage row before. */
 int answer_end(struct request *r, struct str last);
+/* A stream of which everything is known: all of these with one write, and with the cost in its head. */
+int answer_at_once(struct request *r, int status, struct str content_type, struct str bytes);
 /* The answer broke midway: `last` (what tells so in the stream; may be empty) is sent, it is never ended
  * properly, and the connection will be closed. Nothing sent yet: it is answered as answer_failure does. */
 void answer_break(struct request *r, const struct failure *f, struct str last);

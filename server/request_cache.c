@@ -259,8 +259,7 @@ static enum step replay_stream(struct request *r, const struct cache_entry *e)
         note_hit(r, e);
         tell_dropped(r, e);
         metric_add(&r->worker->metrics->stream_events_total, (uint64_t)events);
-        answer_begin(r, 200, how.array ? STR("application/json") : STR("text/event-stream"));
-        answer_end(r, buf_str(&out));
+        answer_at_once(r, 200, how.array ? STR("application/json") : STR("text/event-stream"), buf_str(&out));
     }
     buf_free(&out);
     return events >= 0 ? STEP_DONE : STEP_NEXT;

@@ -147,8 +147,7 @@ static enum step tell_as_stream(struct translated *t, const struct chat_answer *
     t->writer.dialect->end(&t->writer, &t->out);
     if (t->out.full)
         return too_large(t);
-    answer_begin(r, 200, str_of(stream_type(t)));
-    if (answer_end(r, buf_str(&t->out)) != 0)
+    if (answer_at_once(r, 200, str_of(stream_type(t)), buf_str(&t->out)) != 0)
         return relay_client_gone(t->a, bytes_of(answer));
     buf_reset(&t->out);
     if (r->cache_store) {

@@ -94,6 +94,9 @@ def test_a_hit_costs_nothing_and_counts_what_it_saved(gw):
     before = int(hit.headers["x-ratelimit-remaining-tokens"])
     after = int(gw.chat(made["key"], "p").headers["x-ratelimit-remaining-tokens"])
     assert after >= before - 1100, "reserved only; settled to nothing"
+    streamed = gw.chat(made["key"], "p", stream=True)
+    assert (streamed.headers["x-aigw-cache"], streamed.headers["x-aigw-cost-usd"]) == ("hit", "0")
+    assert int(streamed.headers["x-ratelimit-remaining-tokens"]) >= after, "nothing is reserved any more when it is told"
     rows = wait_until(lambda: [r for r in gw.rows() if "cache_hit" in r["flags"]])
     assert float(rows[0]["cost_usd"]) == 0 and float(rows[0]["saved_usd"]) > 0
 
