@@ -183,7 +183,8 @@ static int check_url(struct reader *r, const char **text, const char *path)
 static int check_provider(struct reader *r, const char *text, const char *path)
 {
     /* the first segments of our own paths: /{provider}/… would hide behind them, or hide them */
-    static const char *const reserved[] = {"v1", "v1beta", "healthz", "readyz", "metrics"};
+    static const char *const reserved[] = {"v1",     "v1alpha", "v1beta", "chat",   "messages",
+                                           "models", "healthz", "readyz", "metrics"};
     if (*text == '\0' || strlen(text) >= 32 || !all_of(text, "._-", false) || *text == '.' || *text == '-')
         return config_complain(
             r, path,

@@ -270,6 +270,7 @@ static const struct {
      "providers[0].project: ", "does not do"},
     {"providers = ( { name = \"A\"; type = \"virtual\"; } );", "providers[0].name: ", "a-z"},
     {"providers = ( { name = \"v1\"; type = \"virtual\"; } );", "providers[0].name: ", "another name"},
+    {"providers = ( { name = \"models\"; type = \"virtual\"; } );", "providers[0].name: ", "another name"},
     {"providers = ( { name = \"metrics\"; type = \"virtual\"; } );", "providers[0].name: ", "another name"},
     {"providers = ( { name = \"..\"; type = \"virtual\"; } );", "providers[0].name: ", "a-z"},
     {"providers = ( { name = \"a/b\"; type = \"virtual\"; } );", "providers[0].name: ", "a-z"},
