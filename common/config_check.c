@@ -26,7 +26,7 @@ static int check_readable(struct reader *r, const char *path, const char *file)
 {
     if (access(file, R_OK) == 0)
         return 0;
-    return config_complain(r, path, "%s can't be read: %s; correct the path, or who may read it", file,
+    return config_complain(r, path, "%s can't be read: %s; correct the path, or let this user read it", file,
                            strerror(errno));
 }
 

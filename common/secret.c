@@ -210,7 +210,7 @@ static int from_file(const char *name, const char *path, bool whole, struct erro
     /* not blocking, so that a FIFO put there does not stop the master */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
-        return error_set(err, "%s can't be read: %s; correct the path, or whose file it is", path,
+        return error_set(err, "%s can't be read: %s; correct the path, or let this user read it", path,
                          strerror(errno));
     int result = from_open_file(name, path, fd, whole, err);
     close(fd);

@@ -54,7 +54,7 @@ static bool differs(const char *a, const char *b)
 static int refuse_fixed(const struct master *m, const struct config *c, struct str text, struct error *err)
 {
     const struct config *old = m->config;
-    const char *setting = NULL;
+    const char *setting = NULL, *group = "";
     if (differs(old->run_dir, c->run_dir))
         setting = "run_dir";
     else if (differs(old->state_dir, c->state_dir))
@@ -62,11 +62,11 @@ static int refuse_fixed(const struct master *m, const struct config *c, struct s
     else if (differs(old->user, c->user))
         setting = "user";
     else if (old->limits.table_slots != c->limits.table_slots)
-        setting = "table_slots";
+        setting = "table_slots", group = "limits.";
     if (!setting)
         return 0;
-    return error_set(err, "%s:%zu: %s: can't change while the gateway runs; restart it", m->file,
-                     line_of(text, setting), setting);
+    return error_set(err, "%s:%zu: %s%s: can't change while the gateway runs; restart it", m->file,
+                     line_of(text, setting), group, setting);
 }
 
 /* ---- what takes effect ---- */
