@@ -11,6 +11,8 @@ static void check_key(struct str in)
 {
     static struct key_record key, again;
     uint8_t bytes[KEY_RECORD_MAX];
+    memset(&key, 0, sizeof key); /* of its lists only what counts is written */
+    memset(&again, 0, sizeof again);
     if (key_record_decode(in, &key) < 0)
         return;
     CHECK(key.n_models <= KEY_MAX_MODELS && key.n_cidrs <= KEY_MAX_CIDRS && key.n_tags <= KEY_MAX_TAGS);
