@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 
 from gateway import Gateway  # noqa: E402
 from upstream import Upstream  # noqa: E402
+from vendors import Vendors  # noqa: E402
 
 
 @pytest.fixture
@@ -43,3 +44,29 @@ def make_gateway(tmp_path, upstream):
 @pytest.fixture
 def gw(make_gateway):
     return make_gateway()
+
+
+@pytest.fixture(scope="module")
+def vendors(tmp_path_factory):
+    """The mocks of all vendors, one for all tests of a file."""
+    with Vendors(tmp_path_factory.mktemp("vendors")) as v:
+        yield v
+
+
+@pytest.fixture(scope="module")
+def vendors_gateway(vendors, tmp_path_factory):
+    """vendors_gateway(providers=…, models=…, …) starts a gateway in front of all vendors; providers and models are further ones."""
+    made = []
+
+    def make(providers="", models="", **kw):
+        parts = vendors.parts()
+        g = Gateway(tmp_path_factory.mktemp("gw"), upstream_port=9, providers=parts["providers"] + providers, models=parts["models"] + models, env=vendors.env(), **kw)
+        made.append(g)
+        return g.start()
+
+    yield make
+    for g in made:
+        try:
+            g.stop()
+        finally:
+            g.clean()

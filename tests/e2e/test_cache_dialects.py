@@ -9,7 +9,6 @@ import pytest
 from callers import CALLERS, answered, events_of, results, tool, user
 from gateway import Gateway, wait_until
 from vendor_agent import THOUGHT
-from vendors import Vendors
 
 SIGNERS = ("claude-sonnet-4-5", "gemini-2.5-flash", "gemini-3-pro", "eu.anthropic.claude-sonnet-4-5-v1:0")
 MODELS = (*SIGNERS, "gpt-4o", "deepseek-reasoner", "amazon.nova-pro-v1:0", "command-a-03-2025")
@@ -21,26 +20,11 @@ second = pytest.mark.parametrize("second", (False, True), ids=("whole", "stream"
 
 
 @pytest.fixture(scope="module")
-def vendors(tmp_path_factory):
-    with Vendors(tmp_path_factory.mktemp("vendors")) as v:
-        yield v
-
-
-@pytest.fixture(scope="module")
-def gw(vendors, tmp_path_factory):
-    parts = vendors.parts()
+def gw(vendors_gateway):
     claude = 'targets = ( { provider = "anthropic"; model = "claude-sonnet-4-5"; } )'
     settings = {"strict": "strict = true", "short": "max_output = 64", "codex": 'hosted_tools = "drop"', "same": "context_window = 200000"}
     names = "".join(f', {{ name = "{name}-claude"; {claude}; {setting}; }}' for name, setting in settings.items())
-    g = Gateway(tmp_path_factory.mktemp("gw"), upstream_port=9, cache=True, providers=parts["providers"], models=parts["models"] + names, env=vendors.env())
-    g.start()
-    try:
-        yield g
-    finally:
-        try:
-            g.stop()
-        finally:
-            g.clean()
+    return vendors_gateway(models=names, cache=True)
 
 
 @pytest.fixture(scope="module")

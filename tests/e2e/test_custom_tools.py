@@ -5,9 +5,8 @@ import json
 
 import pytest
 from callers import events_of
-from gateway import Gateway, wait_until
+from gateway import wait_until
 from vendor_agent import TAIL
-from vendors import Vendors
 
 MODELS = ("gpt-4.1", "mistral-large", "deepseek-reasoner", "llama-3", "claude-sonnet-4-5", "claude-opus-4-5", "gemini-2.5-flash", "gemini-3-pro", "eu.anthropic.claude-sonnet-4-5-v1:0", "amazon.nova-pro-v1:0", "command-a-03-2025")
 PATCH = '*** Begin Patch\n*** Add File: a "b".txt\n+Zürich \\ 東京 🚀\t.\n*** End Patch\n'
@@ -18,14 +17,7 @@ streamed = pytest.mark.parametrize("stream", (False, True), ids=("whole", "strea
 
 
 @pytest.fixture(scope="module")
-def vendors(tmp_path_factory):
-    with Vendors(tmp_path_factory.mktemp("vendors")) as v:
-        yield v
-
-
-@pytest.fixture(scope="module")
-def gw(vendors, tmp_path_factory):
-    parts = vendors.parts()
+def gw(vendors, vendors_gateway):
     own = f', {{ name = "bare"; type = "openai"; base_url = "http://127.0.0.1:{vendors.ports["openai"]}/v1"; api_key_env = "KEY_OPENAI"; responses = "false"; }}'
     names = {
         "gpt-5.1": 'targets = ( { provider = "bare"; model = "*"; } );',
@@ -34,15 +26,7 @@ def gw(vendors, tmp_path_factory):
         "codex": 'hosted_tools = "drop"; targets = ( { provider = "anthropic"; model = "claude-sonnet-4-5"; } );',
     }
     models = "".join(f', {{ name = "{n}"; {rest} }}\n' for n, rest in names.items())
-    g = Gateway(tmp_path_factory.mktemp("gw"), upstream_port=9, providers=parts["providers"] + own, models=parts["models"] + models, env=vendors.env(), cache=True)
-    g.start()
-    try:
-        yield g
-    finally:
-        try:
-            g.stop()
-        finally:
-            g.clean()
+    return vendors_gateway(providers=own, models=models, cache=True)
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,9 @@ import urllib.parse
 
 import pytest
 from callers import CALLERS, PDF, PNG, answered, events_of, results, tool, user
-from gateway import Gateway, wait_until
+from gateway import wait_until
 from vendor_agent import TAIL, THOUGHT, fits
 from vendor_wire import vector
-from vendors import Vendors
 
 OPENAI_LIKE = ("gpt-4o", "gpt-4.1", "mistral-large", "deepseek-reasoner", "llama-3")
 ANTHROPIC_LIKE = ("claude-sonnet-4-5", "claude-opus-4-5")
@@ -34,36 +33,18 @@ streamed = pytest.mark.parametrize("stream", (False, True), ids=("whole", "strea
 
 
 @pytest.fixture(scope="module")
-def vendors(tmp_path_factory):
-    with Vendors(tmp_path_factory.mktemp("vendors")) as v:
-        yield v
-
-
-@pytest.fixture(scope="module")
-def gw(vendors, tmp_path_factory):
+def gw(vendors_gateway):
     """One gateway for all of them."""
-    parts = vendors.parts()
     strict = '{ name = "strict-claude"; strict = true; targets = ( { provider = "anthropic"; model = "claude-sonnet-4-5"; } ); },'
     away = '{ name = "away", type = "anthropic"; base_url = "http://127.0.0.1:9"; api_key_env = "KEY_ANTHROPIC"; },'.replace('",', '";', 1)
     falls = "".join(f'{{ name = "falls-to-{m}"; targets = ( {{ provider = "away"; model = "claude-sonnet-4-5"; }}, {{ provider = "{p}"; model = "{m}"; }} ); }},' for m, p in (("gpt-4o", "openai"), ("gemini-2.5-flash", "gemini"), ("command-a-03-2025", "cohere"), ("amazon.nova-pro-v1:0", "bedrock")))
     priced = '{ name = "priced"; context_window = 200000; max_output = 64000; price = { input = 3.0; cached_input = 0.3; output = 15.0; }; targets = ( { provider = "anthropic"; model = "claude-sonnet-4-5"; } ); }'
-    g = Gateway(
-        tmp_path_factory.mktemp("gw"),
-        upstream_port=9,
-        providers=parts["providers"] + "," + away.rstrip(","),
-        models=parts["models"] + "," + strict + falls + priced,
+    return vendors_gateway(
+        providers="," + away.rstrip(","),
+        models="," + strict + falls + priced,
         http="heartbeat_ms = 100;",
         extra="timeouts = { idle_ms = 1000; first_byte_ms = 5000; }; media = { allow_private = true; };",
-        env=vendors.env(),
     )
-    g.start()
-    try:
-        yield g
-    finally:
-        try:
-            g.stop()
-        finally:
-            g.clean()
 
 
 @pytest.fixture(scope="module")

@@ -305,54 +305,43 @@ static void an_error_event_ends_a_stream(void **state)
     assert_true(last_row(f)->flags & USAGE_CUT);
 }
 
-static void an_error_event_does_not_tell_the_credential(void **state)
+/* A stream whose provider, whose credential is `key`, tells of an error. */
+static struct seen error_event_of(struct fixture *f, const char *key, const char *message)
 {
-    struct fixture *f = *state;
     struct error err;
     char text[1024];
-    setenv("TEST_RELAY_KEY", "sk-0123456789abcdef", 1);
+    setenv("TEST_RELAY_KEY", key, 1);
     assert_int_equal(secret_init(&err), 0);
     secret_begin();
     assert_int_equal(secret_from_env("one", "TEST_RELAY_KEY", &err), 0);
     secret_commit();
     prepare(f, "/v1/chat/completions", CHAT);
     virtual_one->virt.chunk_ms = 1;
-    snprintf(text, sizeof(text), "%s%s", CHUNK("{\"role\":\"assistant\",\"content\":\"a\"}", ""),
-             "data: {\"error\":{\"message\":\"bad key sk-0123456789abcdef, sorry\",\"type\":\"t\"}}\n\n");
+    snprintf(text, sizeof(text), "%sdata: {\"error\":{\"message\":\"%s\",\"type\":\"t\"}}\n\n",
+             CHUNK("{\"role\":\"assistant\",\"content\":\"a\"}", ""), message);
     record(f, "tiny.sse", text);
     r.stream = true;
     struct seen s = attempt(f);
     s.body[s.n] = '\0';
+    secret_begin();
+    secret_commit();
+    return s;
+}
+
+static void an_error_event_does_not_tell_the_credential(void **state)
+{
+    struct seen s = error_event_of(*state, "sk-0123456789abcdef", "bad key sk-0123456789abcdef, sorry");
     assert_int_equal(s.head.status, 200);
     assert_null(strstr(s.body, "0123456789"));
     assert_non_null(strstr(s.body, "bad key [redacted], sorry"));
     assert_false(s.ended);
-    secret_begin();
-    secret_commit();
 }
 
 /* What a test's provider takes for a key is a part of many words. */
 static void what_is_too_short_for_a_credential_is_a_word(void **state)
 {
-    struct fixture *f = *state;
-    struct error err;
-    char text[1024];
-    setenv("TEST_RELAY_KEY", "token", 1);
-    assert_int_equal(secret_init(&err), 0);
-    secret_begin();
-    assert_int_equal(secret_from_env("one", "TEST_RELAY_KEY", &err), 0);
-    secret_commit();
-    prepare(f, "/v1/chat/completions", CHAT);
-    virtual_one->virt.chunk_ms = 1;
-    snprintf(text, sizeof(text), "%s%s", CHUNK("{\"role\":\"assistant\",\"content\":\"a\"}", ""),
-             "data: {\"error\":{\"message\":\"more than 77 tokens\",\"type\":\"t\"}}\n\n");
-    record(f, "tiny.sse", text);
-    r.stream = true;
-    struct seen s = attempt(f);
-    s.body[s.n] = '\0';
+    struct seen s = error_event_of(*state, "token", "more than 77 tokens");
     assert_non_null(strstr(s.body, "more than 77 tokens"));
-    secret_begin();
-    secret_commit();
 }
 
 static void a_client_that_leaves_pays_for_what_came(void **state)
