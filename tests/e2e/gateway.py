@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,10 +12,22 @@ import time
 BUILD = os.path.abspath(os.environ.get("AIGW_BUILD") or os.path.join(os.path.dirname(__file__), "..", "..", "build"))
 
 
+given_ports = set()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody has. None is given twice, and none is of the range that the kernel gives to others in the meantime."""
+    while True:
+        port = random.randrange(20000, 32768)
+        if port in given_ports:
+            continue
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        given_ports.add(port)
+        return port
 
 
 def wait_until(what, limit=10.0, step=0.01):
