@@ -13,6 +13,13 @@ from upstream import Upstream  # noqa: E402
 from vendors import Vendors  # noqa: E402
 
 
+def end(gateway):
+    try:
+        gateway.stop()
+    finally:
+        gateway.clean()
+
+
 @pytest.fixture
 def upstream():
     u = Upstream(key="sk-upstream-secret").start()
@@ -32,10 +39,7 @@ def make_gateway(tmp_path, upstream):
 
     yield make
     for g in made:
-        try:
-            g.stop()
-        finally:
-            g.clean()
+        end(g)
         shm = os.path.join(g.folder, "run", "aigw.shm")
         if os.path.islink(shm) and os.path.exists(shm):  # what outlives a gateway in /dev/shm would fill it, test by test
             os.unlink(os.path.realpath(shm))
@@ -66,7 +70,4 @@ def vendors_gateway(vendors, tmp_path_factory):
 
     yield make
     for g in made:
-        try:
-            g.stop()
-        finally:
-            g.clean()
+        end(g)
